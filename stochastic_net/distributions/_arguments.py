@@ -1,0 +1,61 @@
+"""What a distribution is given: real arrays, floating parameters of one shape, a sample shape."""
+
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stochastic_net._types import Array, ArrayLike, Shape
+from stochastic_net.random import FLOATS
+
+
+def real_array(name: str, value: ArrayLike) -> Array:
+    """`value` as an array of real numbers; anything else is a TypeError that names the argument."""
+    if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float | complex):
+        if not hasattr(value, "__jax_array__"):  # flax.nnx.Variable and the like
+            raise TypeError(
+                f"{name} must be an array, got {type(value).__name__}. Convert it with jnp.asarray."
+            )
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind not in "biufcV":
+        raise TypeError(f"{name} must be an array of numbers, got dtype {value.dtype}.")
+    array = jnp.asarray(value)
+    if not jnp.issubdtype(array.dtype, np.number) or jnp.iscomplexobj(array):
+        raise TypeError(f"{name} must be an array of real numbers, got dtype {array.dtype}.")
+    return array
+
+
+def parameters(**arguments: ArrayLike) -> list[Array]:
+    """The arguments as floating arrays of one dtype, and of one shape: nothing is broadcast."""
+    arrays = {name: real_array(name, value) for name, value in arguments.items()}
+    for name, array in arrays.items():
+        if array.dtype not in FLOATS:
+            raise TypeError(
+                f"{name} must be a floating array (float16, bfloat16, float32 or float64), got "
+                f"{array.dtype} of shape {array.shape}. Cast it first: jnp.asarray(x, jnp.float32)."
+            )
+    if len({array.shape for array in arrays.values()}) > 1:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(
+            f"{' and '.join(arrays)} must have one shape, got {shapes}. Nothing is broadcast, for a "
+            "mean that is repeated would be drawn anew in every copy; use jnp.broadcast_to."
+        )
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.result_type(*(array.dtype for array in arrays.values()))
+    return [array.astype(dtype) for array in arrays.values()]
+
+
+def sample_shape(shape: Shape) -> Shape:
+    """`shape` as a tuple of sizes."""
+    try:
+        sizes = tuple(operator.index(size) for size in shape)
+    except TypeError:
+        sizes = (-1,)
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"shape must be a tuple of sizes such as (10,), got {shape!r}.")
+    return sizes
+
+
+def spread(shape: Shape, *arrays: Array) -> list[Array]:
+    """The arrays at `shape`, said aloud so that rank promotion may be forbidden."""
+    return [jnp.broadcast_to(array, shape) for array in arrays]
