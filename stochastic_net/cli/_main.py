@@ -1,0 +1,28 @@
+"""From the words of the command line to a call, and from its end to an exit status."""
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+_NEEDS = ("tyro", "rich", "optax", "orbax.checkpoint", "sklearn", "matplotlib")
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 when done, 2 for input that cannot be used, 130 when interrupted."""
+    missing = [name for name in _NEEDS if importlib.util.find_spec(name.split(".")[0]) is None]
+    if missing:
+        print(
+            f"error: {', '.join(missing)} missing; pip install 'stochastic-net[train]' brings all",
+            file=sys.stderr,
+        )
+        return EXIT_BAD_INPUT
+    from stochastic_net.cli._commands import run
+
+    try:
+        return run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
