@@ -35,11 +35,8 @@ def train(
     try:
         training.train(config, out, resume=resume)
     except training.Interrupted as interrupted:
-        where = "RUN" if out is None else out
-        print(
-            f"{interrupted}. Continue: stochastic-net train --out {where} --resume",
-            file=sys.stderr,
-        )
+        again = f"stochastic-net train --out {interrupted.folder} --resume"
+        print(f"{interrupted}. Continue: {again}", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
 
 

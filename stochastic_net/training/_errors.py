@@ -1,4 +1,6 @@
-"""What a user's input can be wrong about."""
+"""What a user's input can be wrong about, and what a user can ask for."""
+
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -6,8 +8,10 @@ class InputError(ValueError):
 
 
 class Interrupted(Exception):
-    """Training was asked to stop; everything up to `step` is saved."""
+    """Training was asked to stop; everything up to `step` is saved in `folder`."""
 
-    def __init__(self, mode: str, step: int) -> None:
-        super().__init__(f"stopped in mode {mode} after step {step}; everything is saved")
-        self.mode, self.step = mode, step
+    def __init__(self, folder: Path, mode: str, step: int) -> None:
+        super().__init__(
+            f"stopped in mode {mode} after step {step}; everything is saved in {folder}"
+        )
+        self.folder, self.mode, self.step = folder, mode, step

@@ -41,7 +41,7 @@ def fit(task: Task, folder: RunFolder, console: Console) -> TrainState:
                 if step % task.config.save_every == 0 or step == task.steps or stop:
                     checkpoints.save(step, state)
                 if stop and step < task.steps:
-                    raise Interrupted(task.mode, step)
+                    raise Interrupted(folder.path, task.mode, step)
         return state
     finally:
         checkpoints.close()
