@@ -9,14 +9,15 @@ import numpy as np
 from stochastic_net._types import Array, ArrayLike, Shape
 from stochastic_net.random import FLOATS
 
+_ARRAYS = (jax.Array, np.ndarray, np.generic, int, float, complex)
+
 
 def real_array(name: str, value: ArrayLike) -> Array:
     """`value` as an array of real numbers; anything else is a TypeError that names the argument."""
-    if not isinstance(value, jax.Array | np.ndarray | np.generic | int | float | complex):
-        if not hasattr(value, "__jax_array__"):  # flax.nnx.Variable and the like
-            raise TypeError(
-                f"{name} must be an array, got {type(value).__name__}. Convert it with jnp.asarray."
-            )
+    if not (isinstance(value, _ARRAYS) or hasattr(value, "__jax_array__")):
+        raise TypeError(
+            f"{name} must be an array, got {type(value).__name__}. Convert it with jnp.asarray."
+        )
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind not in "biufcV":
         raise TypeError(f"{name} must be an array of numbers, got dtype {value.dtype}.")
     array = jnp.asarray(value)
@@ -37,8 +38,8 @@ def parameters(**arguments: ArrayLike) -> list[Array]:
     if len({array.shape for array in arrays.values()}) > 1:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ValueError(
-            f"{' and '.join(arrays)} must have one shape, got {shapes}. Nothing is broadcast, for a "
-            "mean that is repeated would be drawn anew in every copy; use jnp.broadcast_to."
+            f"{' and '.join(arrays)} must have one shape, got {shapes}. Nothing is broadcast, for "
+            "a mean that is repeated would be drawn anew in every copy; use jnp.broadcast_to."
         )
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(*(array.dtype for array in arrays.values()))

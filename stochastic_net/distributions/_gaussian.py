@@ -173,7 +173,7 @@ class Gaussian:
         return Gaussian(self.mean + self._constant(other), self.var)
 
     def __sub__(self, other: "Gaussian | ArrayLike") -> "Gaussian":
-        return self + (-other)
+        return self + (-1 * other)
 
     def __mul__(self, constant: ArrayLike) -> "Gaussian":
         c = self._constant(constant)

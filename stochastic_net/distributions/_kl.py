@@ -65,7 +65,7 @@ def kl_rule(p_type: type, q_type: type) -> Callable[[Rule], Rule]:
 def _gaussian_gaussian(p: Gaussian, q: Gaussian) -> Array:
     if p.shape != q.shape and () not in (p.shape, q.shape):
         raise ValueError(
-            f"kl(p, q) needs distributions of one shape or a scalar one, got {p.shape} and {q.shape}."
+            f"kl(p, q) needs one shape, or a scalar p or q, got {p.shape} and {q.shape}."
         )
     dtype = jnp.result_type(p.dtype, q.dtype)
     p, q = (jax.tree.map(lambda x: x.astype(compute_dtype(dtype)), pair) for pair in (p, q))
@@ -87,8 +87,15 @@ def _minus_log1p(p_var: Array, q_var: Array, skip: Array) -> Array:
     s = d_near / (2.0 + d_near)
     series = jnp.polyval(jnp.array(_ARTANH_TAIL, s.dtype), s * s)
     close = s * (d_near - 2.0 * (s * s) * series)
-    far = jnp.where(near, 1.0, d) - jnp.log(jnp.where(near, 1.0, p_var / q_var))
+    far = jnp.where(near, 1.0, d) - _log_ratio(p_var, q_var)
     return jnp.where(near, close, far)
+
+
+def _log_ratio(p_var: Array, q_var: Array) -> Array:
+    """log(p_var / q_var), also where the ratio is too large or too small for the dtype."""
+    ratio = p_var / q_var
+    fits = (ratio >= jnp.finfo(ratio.dtype).tiny) & jnp.isfinite(ratio)
+    return jnp.where(fits, jnp.log(jnp.where(fits, ratio, 1.0)), jnp.log(p_var) - jnp.log(q_var))
 
 
 # (artanh(s) - s) / s^3 = 1/3 + s^2/5 + s^4/7 + ..., highest power first.

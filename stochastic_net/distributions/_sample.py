@@ -22,8 +22,8 @@ def sample(tree: PyTree, key: Key) -> PyTree:
 
     Example:
       >>> import jax, jax.numpy as jnp, stochastic_net as sn
-      >>> weights = {"kernel": sn.Gaussian(jnp.zeros((2, 3)), jnp.ones((2, 3))), "bias": jnp.zeros(3)}
-      >>> draw = sn.sample(weights, jax.random.key(0))
+      >>> kernel = sn.Gaussian(jnp.zeros((2, 3)), jnp.ones((2, 3)))
+      >>> draw = sn.sample({"kernel": kernel, "bias": jnp.zeros(3)}, jax.random.key(0))
       >>> print(draw["kernel"].shape, draw["bias"])
       (2, 3) [0. 0. 0.]
     """
@@ -33,7 +33,8 @@ def sample(tree: PyTree, key: Key) -> PyTree:
 
 
 def _is_distribution(node: object) -> bool:
-    return isinstance(node, Distribution) and not isinstance(node, type)
+    """By its class: an `nnx.Param` that holds a distribution passes on attributes, yet is none."""
+    return issubclass(type(node), Distribution)
 
 
 def _draw(leaf: PyTree, path: tuple, key: Key) -> PyTree:

@@ -26,7 +26,7 @@ class Sample(nnx.Module):
 
 def draw(x: Distribution, key: Key) -> Array:
     """`x.sample(key)`, or an error that says what arrived instead of a distribution."""
-    if not isinstance(x, Distribution):
+    if not issubclass(type(x), Distribution):
         shape = f" of shape {x.shape}" if hasattr(x, "shape") else ""
         raise TypeError(
             f"expected a distribution to draw from, got {type(x).__name__}{shape}. Wrap the two "

@@ -30,7 +30,7 @@ def check_key(key: Key) -> Key:
     if key.shape:
         raise ValueError(
             f"key must be one key of shape (), got keys of shape {key.shape}. For one key per "
-            "example map over both: jax.vmap(net)(x, keys) or jax.vmap(sn.Gaussian.sample)(x, keys)."
+            "example map over both: jax.vmap(net)(x, keys), jax.vmap(sn.Gaussian.sample)(x, keys)."
         )
     return key
 

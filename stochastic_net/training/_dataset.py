@@ -115,21 +115,22 @@ def _examples(mean: np.ndarray, var: np.ndarray, label: np.ndarray, rows: np.nda
 def _split(name: str, label: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows for training and for test, every class in both."""
     try:
-        return train_test_split(
+        train, test = train_test_split(
             np.arange(len(label)), test_size=_TEST_SHARE, random_state=seed, stratify=label
         )
     except ValueError as error:
         raise InputError(
             f"{name} cannot be split into training and test examples: {error}"
         ) from None
+    return train, test
 
 
 def _digits() -> tuple[np.ndarray, np.ndarray]:
     """1,797 handwritten digits of 8x8 pixels, embedded in scikit-learn."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    return (digits.images / 16.0).astype(np.float32)[..., None], digits.target
+    pixels, label = load_digits(return_X_y=True)
+    return (pixels.reshape(-1, 8, 8, 1) / 16.0).astype(np.float32), np.asarray(label)
 
 
 def _mnist5k() -> tuple[np.ndarray, np.ndarray]:

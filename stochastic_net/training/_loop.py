@@ -81,7 +81,8 @@ def _stop_requested() -> Iterator[list]:
         stop.append(number)
         signal.signal(number, before[number])
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, remember) for number in numbers}
     try:
         yield stop
     finally:

@@ -46,8 +46,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     except Exception as error:  # zipfile, zlib and numpy raise many types, all for a bad file
         if "pickle" in str(error):
             raise InputError(
-                f"{path} holds no .npz archive of numbers but text or pickled Python objects, which "
-                f"could run any code and are never loaded; expected {_WANTED}."
+                f"{path} holds no .npz archive of numbers but text or pickled Python objects, "
+                f"which could run any code and are never loaded; expected {_WANTED}."
             ) from None
         raise InputError(f"{path} is damaged or is not an .npz file: {error}") from None
 

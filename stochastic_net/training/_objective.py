@@ -1,6 +1,7 @@
 """What the two modes make of the pair: the logits, the loss, the predicted probabilities."""
 
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,8 @@ def example_keys(key: Key, batch: Examples) -> Array:
 
 def plain(net: StochasticNet, x: Gaussian, keys: Array) -> Array:
     """Logits of the mean; the variance is ignored."""
-    return net.decoder(net.encoder(x).mean)
+    encoder = cast("Callable[[Gaussian], Gaussian]", net.encoder)
+    return net.decoder(encoder(x).mean)
 
 
 def sampled(net: StochasticNet, x: Gaussian, keys: Array) -> Array:

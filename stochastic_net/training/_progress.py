@@ -40,8 +40,9 @@ def _bar(console: Console, title: str, start: int, total: int) -> Iterator[Repor
         clock = _Clock(start)
 
         def report(step: int, loss: float | None) -> None:
-            shown = {} if loss is None else {"loss": loss}
-            bar.update(task, completed=step, rate=clock.rate(step), **shown)
+            bar.update(task, completed=step, rate=clock.rate(step))
+            if loss is not None:
+                bar.update(task, loss=loss)
 
         yield report
 

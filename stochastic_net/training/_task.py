@@ -10,6 +10,7 @@ import optax
 from flax import nnx
 
 from stochastic_net._types import Array, Key, PyTree
+from stochastic_net.nn import StochasticNet
 from stochastic_net.random import named_key
 from stochastic_net.training._classifier import make_classifier
 from stochastic_net.training._config import Config, Mode
@@ -42,19 +43,21 @@ class Task:
         self._optimizer = optax.adam(
             optax.cosine_decay_schedule(config.learning_rate, max(1, self.steps))
         )
-        self._graph: nnx.GraphDef | None = None
+        self._graph = nnx.graphdef(self._network())
 
-    def initial_state(self) -> TrainState:
-        """The state before the first step: the same in each mode."""
+    def _network(self) -> StochasticNet:
         mean = self.dataset.train.mean
-        net = make_classifier(
+        return make_classifier(
             self.dataset.image_shape,
             len(self.dataset.classes),
             shift=float(mean.mean()),
             scale=float(mean.std()) or 1.0,
             rngs=nnx.Rngs(self._init_key),
         )
-        self._graph, params, constants = nnx.split(net, nnx.Param, ...)
+
+    def initial_state(self) -> TrainState:
+        """The state before the first step: the same in each mode."""
+        _, params, constants = nnx.split(self._network(), nnx.Param, ...)
         state = TrainState(
             jnp.zeros((), jnp.int32), params, constants, self._optimizer.init(params)
         )
