@@ -11,7 +11,16 @@ Key: TypeAlias = jax.Array  # a typed key, jax.random.key(seed): shape (), dtype
 Shape: TypeAlias = tuple[int, ...]
 PyTree: TypeAlias = Any
 
-__all__ = ["Array", "ArrayLike", "Distribution", "Estimator", "Key", "PyTree", "Shape"]
+__all__ = [
+    "Array",
+    "ArrayLike",
+    "Distribution",
+    "Estimator",
+    "Key",
+    "PyTree",
+    "Shape",
+    "is_distribution",
+]
 
 Draw = TypeVar("Draw")
 
@@ -27,6 +36,11 @@ class Distribution(Protocol):
     def log_prob(self, value: ArrayLike, /) -> Array:
         """The log-density at `value`."""
         ...
+
+
+def is_distribution(value: object) -> bool:
+    """By the class: an `nnx.Param` that holds a distribution passes on attributes, yet is none."""
+    return issubclass(type(value), Distribution)
 
 
 class Estimator(Protocol):

@@ -173,7 +173,9 @@ class Gaussian:
         return Gaussian(self.mean + self._constant(other), self.var)
 
     def __sub__(self, other: "Gaussian | ArrayLike") -> "Gaussian":
-        return self + (-1 * other)
+        if isinstance(other, Gaussian):
+            return self + (-other)
+        return Gaussian(self.mean - self._constant(other), self.var)
 
     def __mul__(self, constant: ArrayLike) -> "Gaussian":
         c = self._constant(constant)

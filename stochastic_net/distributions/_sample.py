@@ -2,7 +2,7 @@
 
 import jax
 
-from stochastic_net._types import Distribution, Key, PyTree
+from stochastic_net._types import Key, PyTree, is_distribution
 from stochastic_net.random import check_key, named_key
 
 
@@ -28,16 +28,11 @@ def sample(tree: PyTree, key: Key) -> PyTree:
       (2, 3) [0. 0. 0.]
     """
     check_key(key)
-    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_distribution)
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_distribution)
     return jax.tree.unflatten(treedef, [_draw(leaf, path, key) for path, leaf in leaves])
 
 
-def _is_distribution(node: object) -> bool:
-    """By its class: an `nnx.Param` that holds a distribution passes on attributes, yet is none."""
-    return issubclass(type(node), Distribution)
-
-
 def _draw(leaf: PyTree, path: tuple, key: Key) -> PyTree:
-    if not _is_distribution(leaf):
+    if not is_distribution(leaf):
         return leaf
     return leaf.sample(named_key(key, jax.tree_util.keystr(path)) if path else key)

@@ -2,7 +2,7 @@
 
 from flax import nnx
 
-from stochastic_net._types import Array, Distribution, Key
+from stochastic_net._types import Array, Distribution, Key, is_distribution
 
 
 class Sample(nnx.Module):
@@ -26,7 +26,7 @@ class Sample(nnx.Module):
 
 def draw(x: Distribution, key: Key) -> Array:
     """`x.sample(key)`, or an error that says what arrived instead of a distribution."""
-    if not issubclass(type(x), Distribution):
+    if not is_distribution(x):
         shape = f" of shape {x.shape}" if hasattr(x, "shape") else ""
         raise TypeError(
             f"expected a distribution to draw from, got {type(x).__name__}{shape}. Wrap the two "
