@@ -83,7 +83,8 @@ def test_pytorch_gives_the_same_outputs_and_gradients(dtype, allowed):
         y, (to_net, to_x) = output_and_gradients(net, x, jax.random.key(1))
 
     def first(array):  # channels first, as PyTorch has them
-        return torch.tensor(np.moveaxis(np.asarray(array), -1, 1)).requires_grad_()
+        array = np.ascontiguousarray(np.moveaxis(np.asarray(array), -1, 1))
+        return torch.tensor(array).requires_grad_()
 
     def last(tensor):
         return np.moveaxis(tensor.detach().numpy(), 1, -1)

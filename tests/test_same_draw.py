@@ -14,6 +14,7 @@ With XLA_FLAGS=--xla_cpu_max_isa=AVX nothing is fused and all three are equal bi
 """
 
 import functools
+import math
 import os
 import re
 
@@ -167,5 +168,9 @@ def test_one_key_draws_a_sharded_batch_where_it_lies(impl, event):
         assert many.sharding.is_equivalent_to(over_devices(), many.ndim)
         np.testing.assert_array_max_ulp(np.asarray(many), np.asarray(one), 2 * NOISE_ULP)
     assert not COLLECTIVE.search(compiled.as_text())
+    # Each device makes its own noise only. (A key has 4 words.)
+    sizes = re.findall(r"[a-z]\d+\[([\d,]+)\]", compiled.as_text())
+    largest = max(math.prod(map(int, size.split(","))) for size in sizes)
+    assert largest == max(4, x.mean.size // 8)
     mean = jax.jit(lambda x, key: x.sample(key).mean(0)).lower(x, same_key).compile()
     assert COLLECTIVE.search(mean.as_text())  # what the search finds where devices do talk
