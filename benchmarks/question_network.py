@@ -26,15 +26,15 @@ def arrays():
     return mean, var**2 + 0.1, 0.1 * kernel, bias
 
 
-def jax_jobs(net, params, options):
-    """Both tasks of `net(params, mean, var, key)`."""
+def jax_jobs(net, params, options, pair=lambda mean, var: (mean, var)):
+    """Both tasks of `net(params, pair, key)`."""
 
-    def loss(params, mean, var, key):
-        return (net(params, mean, var, key) ** 2).mean()
+    def loss(params, pair, key):
+        return (net(params, pair, key) ** 2).mean()
 
     mean, var = map(jnp.asarray, arrays()[:2])
-    args = params, mean, var, jax.random.key(0, impl=options.key_impl)
-    gradients = jax.value_and_grad(loss, argnums=(0, 1, 2))
+    args = params, pair(mean, var), jax.random.key(0, impl=options.key_impl)
+    gradients = jax.value_and_grad(loss, argnums=(0, 1))
     return {"forward": jax_job(net, *args), "forward+backward": jax_job(gradients, *args)}
 
 
@@ -44,28 +44,31 @@ def convolve(z, kernel, bias):
 
 
 def by_hand(options):
-    def net(params, mean, var, key):
+    def net(params, pair, key):
+        mean, var = pair
         z = mean + jnp.sqrt(var) * jax.random.normal(key, mean.shape, mean.dtype)
         return convolve(z, *params)
 
     return jax_jobs(net, tuple(map(jnp.asarray, arrays()[2:])), options)
 
 
-def ours(options):
+def ours(options, *, made_inside=False):
+    """`made_inside`: the pair is made, and so checked for checkify, within the jitted function."""
     conv = nnx.Conv(IN, OUT, (3, 3), padding=1, rngs=nnx.Rngs(0))
     conv.kernel[...], conv.bias[...] = arrays()[2:]
     graphdef, params = nnx.split(sn.nn.StochasticNet(None, conv))
 
-    def net(params, mean, var, key):
-        return nnx.merge(graphdef, params)(sn.Gaussian(mean, var), key)
+    def net(params, pair, key):
+        return nnx.merge(graphdef, params)(sn.Gaussian(*pair) if made_inside else pair, key)
 
-    return jax_jobs(net, params, options)
+    return jax_jobs(net, params, options, *() if made_inside else [sn.Gaussian])
 
 
 def numpyro(options):
     from numpyro.distributions import Normal
 
-    def net(params, mean, var, key):
+    def net(params, pair, key):
+        mean, var = pair
         return convolve(Normal(mean, jnp.sqrt(var)).rsample(key), *params)
 
     return jax_jobs(net, tuple(map(jnp.asarray, arrays()[2:])), options)
@@ -105,6 +108,7 @@ CONTENDERS = {
     "JAX by hand": Contender("jax", by_hand),
     "JAX by hand, again": Contender("jax", by_hand),  # what the noise alone makes of a ratio
     "stochastic_net": Contender("stochastic_net", ours),
+    "  pair made in the jit": Contender("stochastic_net", partial(ours, made_inside=True)),
     "NumPyro": Contender("numpyro", numpyro),
     "PyTorch, NCHW": Contender("torch", partial(pytorch, "contiguous_format")),
     "PyTorch, channels_last": Contender("torch", partial(pytorch, "channels_last")),

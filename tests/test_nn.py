@@ -226,7 +226,11 @@ def test_a_network_may_stand_anywhere_in_a_program(place):
 def test_its_check_stands_there_for_checkify(place):
     net = sn.nn.StochasticNet(None, linear(nnx.Rngs(0)))
     bad = jax.tree.unflatten(jax.tree.structure(PAIR), (PAIR.mean, -PAIR.var))
-    f = jax.jit(checkify.checkify(lambda net, x, key: PLACES[place](loss, net, x, key)))
+
+    def made_in_place(net, x, key):
+        return loss(net, sn.Gaussian(x.mean, x.var), key)
+
+    f = jax.jit(checkify.checkify(lambda net, x, key: PLACES[place](made_in_place, net, x, key)))
     assert f(net, PAIR, new_key())[0].get() is None
     assert "var must be finite and not negative" in f(net, bad, new_key())[0].get()
 

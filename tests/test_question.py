@@ -129,7 +129,12 @@ def test_a_negative_variance_is_an_error_at_once():
 
 def test_a_negative_variance_is_an_error_through_checkify():
     net, x = negative()
-    checked = jax.jit(checkify.checkify(lambda net, x, key: net(x, key).sum()))
+
+    @jax.jit
+    @checkify.checkify
+    def checked(net, x, key):
+        return net(sn.Gaussian(x.mean, x.var), key).sum()
+
     error, _ = checked(net, x, jax.random.key(1))
     with pytest.raises(checkify.JaxRuntimeError, match="var must be finite and not negative"):
         error.throw()

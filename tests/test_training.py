@@ -11,7 +11,6 @@ from flax import nnx
 from scipy import stats
 from sklearn import metrics
 
-from stochastic_net.distributions import Gaussian
 from stochastic_net.training import Config, InputError, Sensor, score
 from stochastic_net.training._checkpoints import Checkpoints
 from stochastic_net.training._dataset import load_dataset
@@ -71,7 +70,7 @@ def test_train_and_test_share_no_example_and_cover_all(digits):
 
 def test_the_noise_is_drawn_once(digits):
     chex.assert_trees_all_equal(digits.test_at(2.0), digits.test_at(2.0))
-    assert not np.array_equal(digits.test_at(1.0).mean, digits.test_at(2.0).mean)
+    assert not np.array_equal(digits.test_at(1.0).pair.mean, digits.test_at(2.0).pair.mean)
 
 
 def test_mnist5k_is_five_thousand_real_digits():
@@ -90,9 +89,9 @@ def test_a_file_is_degraded_by_adding_noise(tmp_path):
     as_measured, noisier = data.test_at(1.0), data.test_at(4.0)
     assert data.classes == (5, 6)
     assert data.levels[0] == 1.0
-    np.testing.assert_array_equal(as_measured.mean, 0)
-    np.testing.assert_array_equal(noisier.var, 4 * as_measured.var)
-    t = noisier.mean**2 / (3 * as_measured.var)
+    np.testing.assert_array_equal(as_measured.pair.mean, 0)
+    np.testing.assert_array_equal(noisier.pair.var, 4 * as_measured.pair.var)
+    t = noisier.pair.mean**2 / (3 * as_measured.pair.var)
     assert abs(t.mean() - 1) < 5 * stats.sem(t.ravel())
 
 
@@ -180,7 +179,7 @@ def test_the_gradient_of_a_sampled_loss_reaches_mean_and_variance(digits):
         net = nnx.merge(task._graph, state.params, state.constants)
         return jax.vmap(net)(pair, example_keys(task._train_key, batch)).sum()
 
-    gradient = jax.jit(jax.grad(total))(Gaussian(jnp.asarray(batch.mean), jnp.asarray(batch.var)))
+    gradient = jax.jit(jax.grad(total))(batch.pair)
     chex.assert_tree_all_finite(gradient)
     assert all(jnp.abs(leaf).sum() > 0 for leaf in jax.tree.leaves(gradient))
 

@@ -14,9 +14,14 @@ from stochastic_net.distributions._arguments import (
     sample_shape,
     spread,
 )
-from stochastic_net.random import compute_dtype, normal, require
+from stochastic_net.random import compute_dtype, normal, require, require_if_concrete
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+_MEAN_RULE = "mean must be finite."
+_VAR_RULE = (
+    "var must be finite and not negative: it is the square of a standard deviation (have a "
+    "deviation? Gaussian.from_std; a log-variance? Gaussian.from_log_var)."
+)
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -32,7 +37,9 @@ class Gaussian:
     every backend alike.
 
     A frozen dataclass and a pytree with the leaves `mean` and `var`: it goes through `jax.jit`,
-    `jax.grad`, `jax.vmap` and `jax.tree.map`, which do not check it again. float16 and bfloat16
+    `jax.grad`, `jax.vmap` and `jax.tree.map`. A pair is checked where it is made of arrays, and
+    again by a draw outside `jax.jit`; what `jax.tree.map` or an optimiser makes of it is not:
+    call `Gaussian(x.mean, x.var)` to have that checked under `checkify` too. float16 and bfloat16
     pairs are computed in float32 and rounded last.
 
     Arithmetic: constants shift and scale (`2 * x + 1`); `x + y` and `x - y` take the two as
@@ -65,8 +72,8 @@ class Gaussian:
 
     def __init__(self, mean: ArrayLike, var: ArrayLike) -> None:
         mean, var = parameters(mean=mean, var=var)
-        require(jnp.isfinite, mean, "mean must be finite.")
-        _require_variance(var)
+        require(jnp.isfinite, mean, _MEAN_RULE)
+        require(_finite_not_negative, var, _VAR_RULE)
         _set(self, mean, var)
 
     @classmethod
@@ -126,7 +133,7 @@ class Gaussian:
         Raises:
           TypeError, ValueError: `key` is not one typed key, or a variance is negative or NaN.
         """
-        _require_variance(self.var)
+        require_if_concrete(_finite_not_negative, self.var, _VAR_RULE)
         shape = (*sample_shape(shape), *self.shape)
         eps = normal(key, shape, compute_dtype(self.dtype))
         mean, std = spread(shape, self._wide(self.mean), self._std())
@@ -164,26 +171,26 @@ class Gaussian:
         return jnp.where(self.is_point, -jnp.inf, entropy).astype(self.dtype)
 
     def __neg__(self) -> "Gaussian":
-        return Gaussian(-self.mean, self.var)
+        return _derived(-self.mean, self.var)
 
     def __add__(self, other: "Gaussian | ArrayLike") -> "Gaussian":
         if isinstance(other, Gaussian):
             _same_shape(self, other)
-            return Gaussian(self.mean + other.mean, self.var + other.var)
-        return Gaussian(self.mean + self._constant(other), self.var)
+            return _derived(self.mean + other.mean, self.var + other.var)
+        return _derived(self.mean + self._constant(other), self.var)
 
     def __sub__(self, other: "Gaussian | ArrayLike") -> "Gaussian":
         if isinstance(other, Gaussian):
             return self + (-other)
-        return Gaussian(self.mean - self._constant(other), self.var)
+        return _derived(self.mean - self._constant(other), self.var)
 
     def __mul__(self, constant: ArrayLike) -> "Gaussian":
         c = self._constant(constant)
-        return Gaussian(self.mean * c, self.var * c * c)
+        return _derived(self.mean * c, self.var * c * c)
 
     def __truediv__(self, constant: ArrayLike) -> "Gaussian":
         c = self._constant(constant)
-        return Gaussian(self.mean / c, self.var / c / c)
+        return _derived(self.mean / c, self.var / c / c)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -261,20 +268,18 @@ def _set(pair: Gaussian, mean: Array, var: Array) -> None:
     object.__setattr__(pair, "var", var)
 
 
+def _derived(mean: Array, var: Array) -> Gaussian:
+    """A pair made of valid pairs and constants; those were checked when they were made."""
+    require_if_concrete(jnp.isfinite, mean, _MEAN_RULE)
+    require_if_concrete(_finite_not_negative, var, _VAR_RULE)
+    return _unchecked(mean, var.astype(mean.dtype))
+
+
 def _unchecked(mean: Array, var: Array) -> Gaussian:
-    """A pair known to be valid, or one that JAX takes apart and puts together."""
+    """A pair that JAX takes apart and puts together."""
     pair = object.__new__(Gaussian)
     _set(pair, mean, var)
     return pair
-
-
-def _require_variance(var: Array) -> None:
-    require(
-        _finite_not_negative,
-        var,
-        "var must be finite and not negative: it is the square of a standard deviation (have a "
-        "deviation? Gaussian.from_std; a log-variance? Gaussian.from_log_var).",
-    )
 
 
 def _finite_not_negative(array: Array) -> Array:

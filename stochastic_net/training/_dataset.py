@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from stochastic_net._types import ArrayLike
+from stochastic_net.distributions import Gaussian
 from stochastic_net.training._config import SENSED, Config
 from stochastic_net.training._errors import InputError
 from stochastic_net.training._measurements import read_measurements
@@ -21,14 +24,13 @@ _LEVELS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 class Examples(NamedTuple):
     """Labelled pairs, and a number for each that its noise depends on."""
 
-    mean: np.ndarray  # [examples, height, width, channels] float32
-    var: np.ndarray  # [examples, height, width, channels] float32
+    pair: Gaussian  # [examples, height, width, channels] float32, of numpy arrays
     label: np.ndarray  # [examples] int32, a class from 0 up
     id: np.ndarray  # [examples] uint32
 
     def take(self, rows: np.ndarray) -> "Examples":
         """The examples of these rows."""
-        return Examples(*(array[rows] for array in self))
+        return jax.tree.map(lambda array: array[rows], self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Height, width, channels."""
-        return self.train.mean.shape[1:]
+        return self.train.pair.shape[1:]
 
 
 def load_dataset(config: Config) -> Dataset:
@@ -101,15 +103,19 @@ def _measured(config: Config) -> Dataset:
 def _noisier(examples: Examples, level: float) -> Examples:
     """The measurements with noise added until their variance is `level` times what it was."""
     rng = np.random.default_rng(zlib.crc32(f"noise at {level:g}".encode()))
-    extra = np.sqrt((level - 1) * examples.var) * rng.normal(size=examples.var.shape)
-    return examples._replace(
-        mean=(examples.mean + extra).astype(np.float32),
-        var=(level * examples.var).astype(np.float32),
-    )
+    pair = examples.pair
+    extra = np.sqrt((level - 1) * pair.var) * rng.normal(size=pair.shape)
+    mean = np.asarray(pair.mean + extra, np.float32)
+    return examples._replace(pair=_pair(mean, level * pair.var))
 
 
 def _examples(mean: np.ndarray, var: np.ndarray, label: np.ndarray, rows: np.ndarray) -> Examples:
-    return Examples(mean, var, label.astype(np.int32), rows.astype(np.uint32))
+    return Examples(_pair(mean, var), label.astype(np.int32), rows.astype(np.uint32))
+
+
+def _pair(mean: ArrayLike, var: ArrayLike) -> Gaussian:
+    """Checked once, here; kept on the host, from where batches go to the devices."""
+    return jax.tree.map(np.asarray, Gaussian(mean, var))
 
 
 def _split(name: str, label: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -37,20 +37,18 @@ LOGITS: dict[Mode, Logits] = {"plain": plain, "sample": sampled}
 
 def loss(net: StochasticNet, batch: Examples, key: Key, mode: Mode) -> Array:
     """Mean cross-entropy; in mode sample one draw's, an upper bound on that of the average."""
-    x = Gaussian(batch.mean, batch.var)
-    logits = LOGITS[mode](net, x, example_keys(key, batch))
+    logits = LOGITS[mode](net, batch.pair, example_keys(key, batch))
     return optax.softmax_cross_entropy_with_integer_labels(logits, batch.label).mean()
 
 
 def probabilities(net: StochasticNet, batch: Examples, key: Key, mode: Mode, draws: int) -> Array:
     """p(class) of shape (batch, classes); in mode sample the average over `draws` draws."""
-    x = Gaussian(batch.mean, batch.var)
 
     def once(draw: Array) -> Array:
         # A fold a draw. Splitting every example's key instead computes the same law, but XLA:CPU
         # (JAX 0.10) then takes minutes to compile this loop.
         keys = example_keys(jax.random.fold_in(key, draw), batch)
-        return jax.nn.softmax(LOGITS[mode](net, x, keys))
+        return jax.nn.softmax(LOGITS[mode](net, batch.pair, keys))
 
     if mode == "plain":
         return once(jnp.zeros((), jnp.int32))

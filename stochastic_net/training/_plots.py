@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from stochastic_net.distributions import Gaussian
 from stochastic_net.training._dataset import Dataset
 from stochastic_net.training._evaluation import Evaluation
 from stochastic_net.training._files import write_whole
@@ -45,11 +44,11 @@ def pairs_and_draws(dataset: Dataset, key: jax.Array, rows: int = 4, draws: int 
     clean = dataset.test_at(0.0) if 0.0 in dataset.levels else None
     measured = dataset.test_at(1.0)
     rows = min(rows, len(measured.label))
-    pair = Gaussian(measured.mean[:rows], measured.var[:rows])
-    columns = [("image", clean.mean[:rows])] if clean is not None else []
+    pair = measured.take(np.arange(rows)).pair
+    columns = [("image", clean.pair.mean[:rows])] if clean is not None else []
     columns += [("mean", pair.mean), ("std", pair.std)]
     columns += [(f"draw {i + 1}", z) for i, z in enumerate(pair.sample(key, (draws,)))]
-    low, high = np.quantile(measured.mean, (0.01, 0.99))
+    low, high = np.quantile(measured.pair.mean, (0.01, 0.99))
     figure = Figure(figsize=(1.35 * len(columns), 1.35 * rows + 0.4), layout="constrained")
     grid = figure.subplots(rows, len(columns), squeeze=False)
     for column, (title, images) in enumerate(columns):

@@ -76,7 +76,7 @@ def evaluate_run(
     if data is not None and config.data not in (data, str(Path(data).absolute())):
         test_at = load_file_as_test(data, dataset.classes)
         levels, name = tuple(level for level in levels if level >= 1), Path(data).name
-        found = test_at(1.0).mean.shape[1:]
+        found = test_at(1.0).pair.shape[1:]
         if found != dataset.image_shape:
             raise InputError(
                 f"{data} holds images of shape {found}, the network was trained on images of shape "

@@ -46,7 +46,7 @@ class Task:
         self._graph = nnx.graphdef(self._network())
 
     def _network(self) -> StochasticNet:
-        mean = self.dataset.train.mean
+        mean = self.dataset.train.pair.mean
         return make_classifier(
             self.dataset.image_shape,
             len(self.dataset.classes),
