@@ -9,7 +9,7 @@ import tyro
 
 import stochastic_net
 from stochastic_net import training
-from stochastic_net.cli._main import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from stochastic_net.cli import _exit
 
 _DESCRIPTION = """Random variables inside JAX/Flax networks, with gradients you can trust.
 
@@ -37,7 +37,7 @@ def train(
     except training.Interrupted as interrupted:
         again = f"stochastic-net train --out {interrupted.folder} --resume"
         print(f"{interrupted}. Continue: {again}", file=sys.stderr)
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        raise SystemExit(_exit.INTERRUPTED) from None
 
 
 def evaluate(
@@ -67,5 +67,5 @@ def run(arguments: Sequence[str]) -> int:
         )
     except training.InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return _exit.BAD_INPUT
     return 0

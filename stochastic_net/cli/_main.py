@@ -4,10 +4,9 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-_NEEDS = ("tyro", "rich", "optax", "orbax.checkpoint", "sklearn", "matplotlib")
+from stochastic_net.cli import _exit
 
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
+_NEEDS = ("tyro", "rich", "optax", "orbax.checkpoint", "sklearn", "matplotlib")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,11 +17,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"error: {', '.join(missing)} missing; pip install 'stochastic-net[train]' brings all",
             file=sys.stderr,
         )
-        return EXIT_BAD_INPUT
+        return _exit.BAD_INPUT
     from stochastic_net.cli._commands import run
 
     try:
         return run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return _exit.INTERRUPTED

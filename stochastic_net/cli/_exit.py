@@ -1,0 +1,4 @@
+"""The exit statuses of the command; 0 is success."""
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
