@@ -309,6 +309,8 @@ BAD_FILES = {
     "NaN in mean": (entry("mean", np.nan), r"mean must be finite.*index \(1, 1, 5\)"),
     "NaN in var": (entry("var", np.nan), r"var must be finite"),
     "infinite": (entry("var", np.inf), r"var must be finite"),
+    "variance too large": (entry("var", 1e37), r"var must be .* smaller than 1e\+30; 1 of 2560"),
+    "mean too large": (entry("mean", -1e20), r"mean must be .* smaller than 1e\+15; 1 of 2560"),
     "too large": (changed(mean=np.full((40, 8, 8), 1e300)), r"mean must be finite in float32"),
     "labels too few": (changed(label=np.zeros(39, int)), r"label must have one entry per example"),
     "labels 2-d": (changed(label=np.zeros((40, 1), int)), r"shape \(40,\), got \(40, 1\)"),

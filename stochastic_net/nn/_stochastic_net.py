@@ -27,8 +27,8 @@ class StochasticNet(nnx.Module):
 
     Raises:
       TypeError: what is to be drawn is not a distribution, or `key` is not one typed key.
-      ValueError: a variance is negative or not finite; under `jax.jit` through
-        `jax.experimental.checkify`.
+      ValueError: a variance is negative or not finite, outside `jax.jit`. For a pair made inside,
+        `sn.Gaussian` raises through `jax.experimental.checkify`.
 
     Example:
       >>> import jax, jax.numpy as jnp, stochastic_net as sn

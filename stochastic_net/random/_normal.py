@@ -12,13 +12,14 @@ from stochastic_net.random._keys import check_key
 
 
 def normal(key: Key, shape: Shape = (), dtype: DTypeLike | None = None) -> Array:
-    """Draw eps ~ N(0, 1), equal bit for bit to `jax.random.normal` in float32 and float64.
+    """Draw eps ~ N(0, 1) from the random bits that `jax.random.normal` uses for this key and shape.
+
+    In float32 and float64 the values are those of `jax.random.normal`. From three dimensions on,
+    where the draw is made flat, JAX 0.12 on a CPU with fused multiply-add was seen to turn some of
+    the same bits into values 2 ULP away.
 
     float16 and bfloat16 noise is drawn in float32 and rounded: drawn natively, bfloat16 has 128
     distinct values and a mean 11 standard errors from 0.
-
-    (From three dimensions on the draw is made flat: the random bits are the same, but JAX 0.12 on a
-    CPU with fused multiply-add was seen to turn some of them into values 2 ULP away.)
 
     Args:
       key: one typed key; it is consumed.

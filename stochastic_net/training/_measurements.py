@@ -6,6 +6,8 @@ import numpy as np
 
 from stochastic_net.training._errors import InputError
 
+# Training squares the means and raises the variances to eight times their size, in float32.
+_LARGEST_MEAN, _LARGEST_VAR = 1e15, 1e30
 _NAMES = ("mean", "var", "label")
 _WANTED = "an .npz file with the arrays mean, var and label (numpy.savez)"
 
@@ -65,13 +67,13 @@ def _check_images(path: Path, mean: np.ndarray, var: np.ndarray) -> None:
             f"{path}: mean must have the shape (examples, height, width) or (examples, height, "
             f"width, channels) with a height and width of at least 4, got {mean.shape}."
         )
-    for name, array in (("mean", mean), ("var", var)):
-        with np.errstate(over="ignore"):  # an overflow is what is looked for
-            wrong = ~np.isfinite(array.astype(np.float32))
+    for name, array, limit in (("mean", mean, _LARGEST_MEAN), ("var", var, _LARGEST_VAR)):
+        wrong = ~(np.abs(array) < limit)
         if wrong.any():
             raise InputError(
-                f"{path}: {name} must be finite in float32, {wrong.sum()} of {wrong.size} entries "
-                f"are not, the first at index {_first(wrong)}."
+                f"{path}: {name} must be finite in float32 and smaller than {limit:g}; "
+                f"{wrong.sum()} of {wrong.size} entries are not, the first at index {_first(wrong)}. Are they "
+                f"large? Use another unit."
             )
     if (var < 0).any():
         first = _first(var < 0)
