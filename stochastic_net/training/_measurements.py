@@ -72,8 +72,8 @@ def _check_images(path: Path, mean: np.ndarray, var: np.ndarray) -> None:
         if wrong.any():
             raise InputError(
                 f"{path}: {name} must be finite in float32 and smaller than {limit:g}; "
-                f"{wrong.sum()} of {wrong.size} entries are not, the first at index {_first(wrong)}. Are they "
-                f"large? Use another unit."
+                f"{wrong.sum()} of {wrong.size} entries are not, the first at index "
+                f"{_first(wrong)}. Are they large? Use another unit."
             )
     if (var < 0).any():
         first = _first(var < 0)
