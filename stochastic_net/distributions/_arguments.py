@@ -1,6 +1,7 @@
 """What a distribution is given: real arrays, floating parameters of one shape, a sample shape."""
 
 import operator
+from collections.abc import Collection, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +45,32 @@ def parameters(**arguments: ArrayLike) -> list[Array]:
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(*(array.dtype for array in arrays.values()))
     return [array.astype(dtype) for array in arrays.values()]
+
+
+def broadcast_parameters(
+    integers: Collection[str], arguments: Mapping[str, ArrayLike]
+) -> dict[str, Array]:
+    """The arguments as arrays of one floating dtype; a Python number takes that of the others.
+
+    Those named in `integers` are int32 arrays. Shapes stay as they are.
+    """
+    arrays = {}
+    for name, value in arguments.items():
+        whole = isinstance(value, int) and not isinstance(value, bool) and name not in integers
+        arrays[name] = real_array(name, float(value) if whole else value)  # 2 counts as 2.0
+    for name, array in arrays.items():
+        if name in integers:
+            wanted = "an array of integers" if array.dtype.kind not in "iu" else None
+        else:
+            wanted = None if array.dtype in FLOATS else "a floating array (float32, say)"
+        if wanted:
+            raise TypeError(
+                f"{name} must be a Python number or {wanted}, got {array.dtype} of shape "
+                f"{array.shape}. Cast it first, for example with .astype."
+            )
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.result_type(*(a for name, a in arrays.items() if name not in integers))
+    return {n: a.astype(jnp.int32 if n in integers else dtype) for n, a in arrays.items()}
 
 
 def sample_shape(shape: Shape) -> Shape:

@@ -1,0 +1,69 @@
+"""Student's t distribution."""
+
+import jax.numpy as jnp
+from jax.scipy.special import betainc
+
+from stochastic_net._types import Array, Key, Shape
+from stochastic_net.distributions._family import Family, parameter
+from stochastic_net.distributions._stable import log1p_square, nan_unless
+from stochastic_net.distributions._stirling import LOG_2PI, digamma_less_log, lgamma_increment
+from stochastic_net.distributions._support import positive, real
+from stochastic_net.random import t
+
+
+class StudentT(Family):
+    """Elements with the power tail of t: z = loc + scale * N(0, 1) / sqrt(chi-square(df) / df).
+
+    Drawn by `sn.random.t`; the derivative in `df` is implicit, the others are exact. The log-density
+    tends to the normal one for large `df`, digits included.
+
+    Args:
+      df: degrees of freedom; positive.
+      loc: real floating array, or a number.
+      scale: positive.
+
+    Raises:
+      TypeError, ValueError: no floating arrays; shapes that do not broadcast; a bad value.
+
+    Example:
+      >>> import stochastic_net as sn
+      >>> print(sn.distributions.StudentT(4.0).var)
+      2.0
+    """
+
+    df: Array = parameter(positive)
+    loc: Array = parameter(real, 0.0)
+    scale: Array = parameter(positive, 1.0)
+
+    @property
+    def support(self):
+        """The real line."""
+        return real
+
+    def _sample(self, key: Key, shape: Shape) -> Array:
+        return self.loc + self.scale * t(key, self.df, shape, self.dtype)
+
+    def _log_prob(self, x: Array) -> Array:
+        half = 0.5 * self.df
+        standard = (x - self.loc) / self.scale / jnp.sqrt(self.df)
+        size = 0.5 * LOG_2PI + jnp.log(self.scale) - lgamma_increment(half)
+        return -(half + 0.5) * log1p_square(standard) - size
+
+    def _cdf(self, x: Array) -> Array:
+        standard = (x - self.loc) / self.scale
+        share = self.df / (self.df + standard * standard)
+        tail = 0.5 * betainc(0.5 * self.df, jnp.full_like(x, 0.5), share)
+        return jnp.where(standard < 0, tail, 1 - tail)
+
+    def _mean(self) -> Array:
+        return nan_unless(self.df > 1, self.loc)
+
+    def _var(self) -> Array:
+        spread = 1 + 2 / jnp.maximum(self.df - 2, 0.0)  # df / (df - 2)
+        return nan_unless(self.df > 1, self.scale * self.scale * spread)
+
+    def _entropy(self) -> Array:
+        half = 0.5 * self.df
+        slope = jnp.log1p(0.5 / half) + digamma_less_log(half + 0.5) - digamma_less_log(half)
+        size = 0.5 * LOG_2PI + jnp.log(self.scale) - lgamma_increment(half)
+        return size + (half + 0.5) * slope

@@ -1,0 +1,126 @@
+"""The beta and F distributions: ratios of two gamma variates."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike, DTypeLike
+
+from stochastic_net._types import Array, Key, Shape
+from stochastic_net.random._arguments import arguments, positive
+from stochastic_net.random._beta_gradient import logit_beta_derivative
+from stochastic_net.random._gamma import gamma_parts
+from stochastic_net.random._implicit import moving
+from stochastic_net.random._keys import check_key
+
+
+def beta(
+    key: Key,
+    a: ArrayLike,
+    b: ArrayLike,
+    shape: Shape | None = None,
+    dtype: DTypeLike | None = None,
+) -> Array:
+    """Draw x ~ Beta(a, b), density x^(a-1) (1-x)^(b-1) / B(a, b); the gradient is unbiased.
+
+    dx/da = -(dF/da) / p(x), and likewise for b: the implicit gradient, which has about half the
+    variance of that through two gamma variates. It is within 1e-5 of the exact value at the draw in
+    float32 for a and b from 1e-2 to 1e3, within 1e-10 in float64.
+
+    Args:
+      key: one typed key; it is consumed.
+      a, b: the concentrations of x and of 1 - x, above 0; they broadcast.
+      shape: shape of the draw, that of the parameters when None.
+      dtype: float16, bfloat16 (both drawn in float32), float32 or float64; JAX's default when None.
+
+    Returns:
+      An array of that shape and dtype, above 0 and below 1: what would round to either is the next
+      number inside. NaN where a traced parameter is NaN or not positive.
+
+    Raises:
+      TypeError: `key` is not a typed key, a parameter is not real, or `dtype` is not a float.
+      ValueError: a parameter is not positive, or the shapes do not broadcast.
+
+    Example:
+      >>> import jax, stochastic_net as sn
+      >>> x = sn.random.beta(jax.random.key(0), 1e-3, 1e-3, (1000,))
+      >>> bool(x.min() > 0), bool(x.max() < 1)
+      (True, True)
+
+    Source: implicit reparameterisation (Figurnov, Mohamed & Mnih 2018, arXiv:1805.08498), by an
+    integral of our own.
+    """
+    check_key(key)
+    positive(a=a, b=b)
+    draw, a, b = arguments(shape, dtype, a=a, b=b)
+    return draw.finish(_beta(key, a, b), low=0, high=1)
+
+
+def f(
+    key: Key,
+    dfnum: ArrayLike,
+    dfden: ArrayLike,
+    shape: Shape | None = None,
+    dtype: DTypeLike | None = None,
+) -> Array:
+    """Draw from the F distribution, (C1 / dfnum) / (C2 / dfden) with chi-squares C1 and C2.
+
+    The pathwise gradient is unbiased: that of the quantile, through
+    z = (dfden / dfnum) x / (1 - x) with x ~ Beta(dfnum / 2, dfden / 2). Its relative rounding error
+    grows with the degrees of freedom, as their product with the dtype's precision. Arguments and
+    errors are those of `beta`, with the degrees of freedom above 0.
+
+    Example:
+      >>> import jax, stochastic_net as sn
+      >>> sn.random.f(jax.random.key(0), 3.0, 5.0, (4,)).shape
+      (4,)
+    """
+    check_key(key)
+    positive(dfnum=dfnum, dfden=dfden)
+    draw, dfnum, dfden = arguments(shape, dtype, dfnum=dfnum, dfden=dfden)
+    return draw.finish(_f(key, dfnum, dfden), low=0)
+
+
+@jax.jit
+def _beta(key: Key, a: Array, b: Array) -> Array:
+    info = jnp.finfo(a.dtype)
+    x = 1 / (1 + _ratio(key, b, a))
+    return _move(jnp.clip(x, info.tiny, 1 - info.epsneg), a, b)
+
+
+@jax.jit
+def _f(key: Key, dfnum: Array, dfden: Array) -> Array:
+    info = jnp.finfo(dfnum.dtype)
+    ratio = _ratio(key, 0.5 * dfnum, 0.5 * dfden) * lax.stop_gradient(dfden / dfnum)
+    return _move_f(jnp.clip(ratio, info.tiny, info.max), dfnum, dfden)
+
+
+def _ratio(key: Key, a: Array, b: Array) -> Array:
+    """Gamma(a) / Gamma(b), with the parts that may underflow divided as logarithms."""
+    top_key, bottom_key = jax.random.split(key)
+    top = gamma_parts(top_key, lax.stop_gradient(a))
+    bottom = gamma_parts(bottom_key, lax.stop_gradient(b))
+    return top.body / bottom.body * jnp.exp(top.log_boost - bottom.log_boost)
+
+
+@moving
+def _move(x: Array, a: Array, b: Array) -> tuple[Array, Array]:
+    rest = 1 - x
+    scale = x * rest
+    return (
+        scale * logit_beta_derivative(a, b, x, rest),
+        -scale * logit_beta_derivative(b, a, rest, x),
+    )
+
+
+@moving
+def _move_f(z: Array, dfnum: Array, dfden: Array) -> tuple[Array, Array]:
+    odds = z * (dfnum / dfden)
+    small = odds < 1
+    share = jnp.where(small, odds, 1 / odds)
+    share = jnp.maximum(share / (1 + share), jnp.finfo(z.dtype).tiny)
+    x, rest = jnp.where(small, share, 1 - share), jnp.where(small, 1 - share, share)
+    a, b = 0.5 * dfnum, 0.5 * dfden
+    return (
+        z * (0.5 * logit_beta_derivative(a, b, x, rest) - 1 / dfnum),
+        z * (1 / dfden - 0.5 * logit_beta_derivative(b, a, rest, x)),
+    )

@@ -1,0 +1,76 @@
+r"""How a beta variate moves with its first shape: one integral of one sign, as for the gamma.
+
+For x ~ Beta(a, b), with t the point whose logit is y below or above that of x,
+
+  dlogit x/da = -int_{t<x} (log t - m) e^{-E} dy = +int_{t>x} (the same) dy,
+  e^{-E} = (t/x)^a ((1 - t)/(1 - x))^b,   m = digamma(a) - digamma(a + b)
+
+(implicit reparameterisation, Figurnov, Mohamed & Mnih 2018, arXiv:1805.08498). The side is the one
+where the integrand has one sign. One integration by parts takes the poles at a = 0 and b = 0 out:
+with s = a + b and c = digamma(a + 1) - digamma(s + 1) - log x, which is positive on the lower side,
+
+  dlogit x/da = (c + 1/s + s int t e^{-E} (c + log(x/t)) dy) / a                        below,
+  dlogit x/da = (b/(a s) - c + s int (1 - t) e^{-E} (1/a - c + log(t/x)) dy) / b        above.
+
+The derivative by b follows from logit(1 - x) = -logit x: swap a with b and x with 1 - x.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from stochastic_net._types import Array
+from stochastic_net.random._digamma import beta_score
+from stochastic_net.random._quadrature import unit_nodes
+
+_CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
+
+
+def logit_beta_derivative(a: Array, b: Array, x: Array, complement: Array) -> Array:
+    """dlogit x/da at a draw x of Beta(a, b), with `complement` = 1 - x, neither of them 0.
+
+    Relative error below 1e-5 in float32 and 1e-10 in float64 for a and b in 1e-2 to 1e3.
+    """
+    s = a + b
+    below = x * (s + 1) < a + 0.5
+    c = beta_score(a, b, x, complement)
+    p, q = jnp.where(below, a, b), jnp.where(below, b, a)  # of the tail that is integrated
+    tail, rest = jnp.where(below, x, complement), jnp.where(below, complement, x)
+    offset = jnp.where(below, c, 1 / a - c)
+    start = jnp.where(below, c + 1 / s, b / (a * s) - c)
+    return (start + s * tail * _integral(p, q, tail, rest, offset, below)) / p
+
+
+def _integral(p: Array, q: Array, x: Array, rest: Array, offset: Array, below: Array) -> Array:
+    """The integral of t/x e^{-E} (offset + |log t' - log x'|) over the tail below x.
+
+    t' is t itself where the caller's tail is below its draw, else 1 - t: its tail is above.
+    """
+    length = lax.stop_gradient(_cut_at(p, q, x, rest))
+    mass = moment = jnp.zeros_like(p)
+    for node, weight in zip(*unit_nodes(12, 32, p.dtype), strict=True):
+        fall, rise = _logs(x, rest, length * node)
+        density = weight * jnp.exp(q * rise - (p + 1) * fall)
+        mass, moment = mass + density, moment + density * jnp.where(below, fall, rise)
+    return length * (offset * mass + moment)
+
+
+def _logs(x: Array, rest: Array, y: Array) -> tuple[Array, Array]:
+    """log(x / t) and log((1 - t) / (1 - x)) at the t whose logit is y below that of x.
+
+    Their sum is y; each is as exact as the smaller of x and `rest` = 1 - x.
+    """
+    small = x < 0.5
+    step = jnp.log1p(jnp.where(small, x, rest) * jnp.expm1(jnp.where(small, -y, y)))
+    return jnp.where(small, y + step, step), jnp.where(small, -step, y - step)
+
+
+def _cut_at(p: Array, q: Array, x: Array, rest: Array) -> Array:
+    """The y where E reaches the cut: that of its parabola at 0, and one Newton step from it."""
+    cut = _CUT[jnp.dtype(p.dtype)]
+    slope, bend = (p + 1) * rest - q * x, (p + q + 1) * x * rest
+    y = 2 * cut / (slope + jnp.sqrt(slope * slope + 2 * cut * bend))
+    fall, rise = _logs(x, rest, y)
+    excess = (p + 1) * fall - q * rise - cut
+    steepness = (p + 1) - (p + q + 1) * x * jnp.exp(-fall)
+    return y - excess / steepness

@@ -1,0 +1,97 @@
+"""The Dirichlet distribution: gamma variates over their sum."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike, DTypeLike
+
+from stochastic_net._types import Array, Key, Shape
+from stochastic_net.random._arguments import arguments, positive
+from stochastic_net.random._beta_gradient import logit_beta_derivative
+from stochastic_net.random._gamma import gamma_parts
+from stochastic_net.random._keys import check_key
+
+
+def dirichlet(
+    key: Key, alpha: ArrayLike, shape: Shape | None = None, dtype: DTypeLike | None = None
+) -> Array:
+    """Draw x ~ Dirichlet(alpha), non-negative with sum 1 over the last axis; unbiased gradient.
+
+    A change of alpha_i moves x_i as the quantile of its marginal Beta(alpha_i, sum of the others),
+    and the others along, in proportion to their size: with D_i = dlogit x_i/dalpha_i
+
+      dx_j/dalpha_i = (delta_ij - x_j) x_i D_i.
+
+    For two entries this is the beta distribution's implicit gradient.
+
+    Args:
+      key: one typed key; it is consumed.
+      alpha: concentrations, above 0, of shape (..., K) with K >= 1.
+      shape: the shape before the last axis, that of `alpha` when None.
+      dtype: float16, bfloat16 (both drawn in float32), float32 or float64; JAX's default when None.
+
+    Returns:
+      An array of shape `shape + (K,)`, each entry above 0 and, for K > 1, below 1.
+
+    Raises:
+      TypeError: `key` is not a typed key, `alpha` is not real, or `dtype` is not a float.
+      ValueError: a concentration is not positive, there is none, or the shapes do not broadcast.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, stochastic_net as sn
+      >>> x = sn.random.dirichlet(jax.random.key(0), jnp.array([0.5, 1.0, 2.0]), (4,))
+      >>> print(x.shape, bool(jnp.allclose(x.sum(-1), 1.0)))
+      (4, 3) True
+
+    Source: Jankowiak & Obermeyer (2018, arXiv:1806.01851), section 6.1: the derivative solves the
+    transport equation exactly.
+    """
+    check_key(key)
+    positive(alpha=alpha)
+    if jnp.ndim(alpha) < 1 or jnp.shape(alpha)[-1] < 1:
+        raise ValueError(
+            f"alpha must have shape (..., K) with K >= 1 concentrations on its last axis, got "
+            f"shape {jnp.shape(alpha)}."
+        )
+    entries = jnp.shape(alpha)[-1:]
+    draw, alpha = arguments(None if shape is None else (*shape, *entries), dtype, alpha=alpha)
+    x = _dirichlet(key, alpha.reshape(draw.shape))
+    return draw.finish(x, low=0, high=1 if entries > (1,) else np.inf)
+
+
+@jax.jit
+def _dirichlet(key: Key, alpha: Array) -> Array:
+    info = jnp.finfo(alpha.dtype)
+    flat = alpha.reshape(alpha.shape if alpha.ndim <= 2 else (alpha.shape[0], -1))
+    parts = gamma_parts(key, lax.stop_gradient(flat))
+    body, log_boost = (part.reshape(alpha.shape) for part in parts)
+    # The largest entry has weight body: the sum neither underflows nor overflows.
+    size = jnp.log(body) + log_boost
+    largest = size == size.max(-1, keepdims=True)
+    reference = jnp.where(largest, log_boost, -jnp.inf).max(-1, keepdims=True)
+    weight = body * jnp.exp(log_boost - reference)
+    x = weight / weight.sum(-1, keepdims=True)
+    if alpha.shape[-1] == 1:
+        return jnp.ones_like(alpha)
+    return _move(jnp.clip(x, info.tiny, 1 - info.epsneg), alpha)
+
+
+@jax.custom_jvp
+def _move(x: Array, alpha: Array) -> Array:
+    return lax.stop_gradient(x)
+
+
+@_move.defjvp
+def _move_rule(primals, tangents):
+    x, alpha = primals
+    x = _move(x, alpha)
+    own = x * logit_beta_derivative(alpha, _others(alpha), x, _others(x)) * tangents[1]
+    return x, own - x * own.sum(-1, keepdims=True)
+
+
+def _others(x: Array) -> Array:
+    """The sum of the other entries, which for the largest is not a difference of large numbers."""
+    largest = jnp.arange(x.shape[-1]) == x.argmax(-1, keepdims=True)
+    rest = jnp.where(largest, 0, x).sum(-1, keepdims=True)
+    return jnp.where(largest, rest, x.sum(-1, keepdims=True) - x)

@@ -1,0 +1,76 @@
+"""As many random words as each element needs: what a rejection sampler draws from."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike, DTypeLike
+
+from stochastic_net._types import Array, Key, Shape
+from stochastic_net.random._threefry import threefry
+
+Stream = Callable[[ArrayLike], tuple[Array, Array]]
+
+
+def stream(key: Key, shape: Shape) -> Stream:
+    """A function of n: two words of 32 random bits for every element, independent in n.
+
+    The user's key is consumed for 64 bits, which seed Threefry-2x32 with 13 rounds over the counter
+    (n, element): the words of an element depend on nothing but the key, n and its place in `shape`,
+    so that they are the same under `jit`, `vmap` and any sharding.
+    """
+    seed = jax.random.bits(key, (2,), jnp.uint32)
+    index = _flat_index(shape)
+
+    def words(n: ArrayLike) -> tuple[Array, Array]:
+        return threefry((seed[0], seed[1]), jnp.asarray(n, jnp.uint32), index, rounds=13)
+
+    return words
+
+
+def uniforms(words: Stream, n: ArrayLike, dtype: DTypeLike) -> tuple[Array, Array]:
+    """The n-th two independent uniform numbers of every element, never 0 or 1.
+
+    The middles of 2^23 equal cells in float32, of 2^52 in float64.
+    """
+    n = 2 * jnp.asarray(n, jnp.uint32)
+    first = words(n)
+    if jnp.dtype(dtype) == np.float32:
+        return _unit_float(first[0]), _unit_float(first[1])
+    return _unit_double(*first), _unit_double(*words(n + np.uint32(1)))
+
+
+def standard_normal(uniform: Array) -> Array:
+    """The normal quantile of a uniform number."""
+    return np.asarray(math.sqrt(2), uniform.dtype) * lax.erf_inv(2 * uniform - 1)
+
+
+def log_uniform(words: Stream, n: ArrayLike, dtype: DTypeLike) -> Array:
+    """log U for the n-th uniform number of every element, in cells of 2^-32 or finer near U = 0."""
+    high, low = words(n)
+    wide = high.astype(dtype)
+    if jnp.dtype(dtype) == np.float64:
+        wide = wide + low.astype(dtype) * 2.0**-32
+    return jnp.log((wide + 0.5) * np.asarray(2.0**-32, dtype))
+
+
+def _unit_float(word: Array) -> Array:
+    return ((word >> np.uint32(9)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)
+
+
+def _unit_double(high: Array, low: Array) -> Array:
+    cell = (high >> np.uint32(6)).astype(np.float64) * 2.0**26 + (low >> np.uint32(6)).astype(
+        np.float64
+    )
+    return (cell + 0.5) * 2.0**-52
+
+
+def _flat_index(shape: Shape) -> Array:
+    """The place of each element, summed over axes: a sharded axis stays sharded."""
+    index = jnp.zeros(shape, jnp.uint32)
+    for axis, stride in enumerate(math.prod(shape[i + 1 :]) for i in range(len(shape))):
+        index += lax.broadcasted_iota(jnp.uint32, shape, axis) * np.uint32(stride)
+    return index

@@ -1,0 +1,65 @@
+"""Student's t distribution: a normal variate over the root of a gamma variate."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike, DTypeLike
+
+from stochastic_net._types import Array, Key, Shape
+from stochastic_net.random._arguments import arguments, positive
+from stochastic_net.random._gamma import gamma_parts
+from stochastic_net.random._implicit import moving
+from stochastic_net.random._keys import check_key
+from stochastic_net.random._stream import standard_normal, stream, uniforms
+from stochastic_net.random._t_gradient import t_derivative
+
+
+def t(key: Key, df: ArrayLike, shape: Shape | None = None, dtype: DTypeLike | None = None) -> Array:
+    """Draw from Student's t distribution with `df` degrees of freedom; the gradient is unbiased.
+
+    dz/d df = -(dF/d df) / p(z), the implicit gradient, which is odd in z: within 1e-5 of the exact
+    value in float32 for df from 0.1 to 1e4, within 1e-10 in float64. Draws beyond the largest
+    number of the dtype are that number.
+
+    Args:
+      key: one typed key; it is consumed.
+      df: degrees of freedom, above 0.
+      shape: shape of the draw, that of `df` when None.
+      dtype: float16, bfloat16 (both drawn in float32), float32 or float64; JAX's default when None.
+
+    Returns:
+      An array of that shape and dtype, finite. NaN where a traced `df` is NaN or not positive.
+
+    Raises:
+      TypeError: `key` is not a typed key, `df` is not real, or `dtype` is not a float.
+      ValueError: an entry of `df` is not positive, or the shapes do not broadcast.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, stochastic_net as sn
+      >>> z = sn.random.t(jax.random.key(0), 0.05, (1000,))
+      >>> bool(jnp.isfinite(z).all())
+      True
+
+    Source: implicit reparameterisation (Figurnov, Mohamed & Mnih 2018, arXiv:1805.08498), by an
+    integral of our own.
+    """
+    check_key(key)
+    positive(df=df)
+    draw, df = arguments(shape, dtype, df=df)
+    return draw.finish(_t(key, df))
+
+
+@jax.jit
+def _t(key: Key, df: Array) -> Array:
+    normal_key, gamma_key = jax.random.split(key)
+    half = 0.5 * lax.stop_gradient(df)
+    normal = standard_normal(uniforms(stream(normal_key, df.shape), 0, df.dtype)[0])
+    body, log_boost = gamma_parts(gamma_key, half)
+    z = normal * jnp.sqrt(half / body) * jnp.exp(-0.5 * log_boost)
+    largest = jnp.finfo(df.dtype).max
+    return _move(jnp.clip(z, -largest, largest), df)
+
+
+@moving
+def _move(z: Array, df: Array) -> tuple[Array]:
+    return (t_derivative(df, z),)
