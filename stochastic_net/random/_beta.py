@@ -9,7 +9,7 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
 from stochastic_net.random._beta_gradient import logit_beta_derivative
 from stochastic_net.random._gamma import gamma_parts
-from stochastic_net.random._implicit import moving
+from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._keys import check_key
 
 
@@ -121,6 +121,6 @@ def _move_f(z: Array, dfnum: Array, dfden: Array) -> tuple[Array, Array]:
     x, rest = jnp.where(small, share, 1 - share), jnp.where(small, 1 - share, share)
     a, b = 0.5 * dfnum, 0.5 * dfden
     return (
-        z * (0.5 * logit_beta_derivative(a, b, x, rest) - 1 / dfnum),
-        z * (1 / dfden - 0.5 * logit_beta_derivative(b, a, rest, x)),
+        finite(z * (0.5 * logit_beta_derivative(a, b, x, rest) - 1 / dfnum)),
+        finite(z * (1 / dfden - 0.5 * logit_beta_derivative(b, a, rest, x))),
     )

@@ -63,8 +63,7 @@ def dirichlet(
 @jax.jit
 def _dirichlet(key: Key, alpha: Array) -> Array:
     info = jnp.finfo(alpha.dtype)
-    flat = alpha.reshape(alpha.shape if alpha.ndim <= 2 else (alpha.shape[0], -1))
-    parts = gamma_parts(key, lax.stop_gradient(flat))
+    parts = gamma_parts(key, lax.stop_gradient(alpha).ravel())
     body, log_boost = (part.reshape(alpha.shape) for part in parts)
     # The largest entry has weight body: the sum neither underflows nor overflows.
     size = jnp.log(body) + log_boost
@@ -86,12 +85,17 @@ def _move(x: Array, alpha: Array) -> Array:
 def _move_rule(primals, tangents):
     x, alpha = primals
     x = _move(x, alpha)
-    own = x * logit_beta_derivative(alpha, _others(alpha), x, _others(x)) * tangents[1]
+    # Flat and fenced, for XLA on CPU does not vectorise over a short last axis.
+    arrays = (array.ravel() for array in (alpha, _others(alpha), x, _others(x)))
+    slope = lax.optimization_barrier(logit_beta_derivative(*arrays))
+    own = x * slope.reshape(x.shape) * tangents[1]
     return x, own - x * own.sum(-1, keepdims=True)
 
 
 def _others(x: Array) -> Array:
     """The sum of the other entries, which for the largest is not a difference of large numbers."""
-    largest = jnp.arange(x.shape[-1]) == x.argmax(-1, keepdims=True)
-    rest = jnp.where(largest, 0, x).sum(-1, keepdims=True)
-    return jnp.where(largest, rest, x.sum(-1, keepdims=True) - x)
+    most = x.max(-1, keepdims=True)
+    largest = x == most
+    smaller = jnp.where(largest, 0, x).sum(-1, keepdims=True)
+    ties = largest.sum(-1, keepdims=True).astype(x.dtype) - 1
+    return jnp.where(largest, smaller + ties * most, x.sum(-1, keepdims=True) - x)

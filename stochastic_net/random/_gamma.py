@@ -11,7 +11,7 @@ from jax.typing import ArrayLike, DTypeLike
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
 from stochastic_net.random._gamma_gradient import log_gamma_derivative
-from stochastic_net.random._implicit import moving
+from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._keys import check_key
 from stochastic_net.random._rejection import first_accepted
 from stochastic_net.random._stream import (
@@ -194,7 +194,8 @@ def _generalized_normal(key: Key, p: Array) -> Array:
     size = jnp.exp((jnp.log(body) + log_boost) / lax.stop_gradient(p))
     (word, _) = stream(sign_key, p.shape)(0)
     sign = jnp.where(word >> np.uint32(31), -1, 1).astype(p.dtype)
-    return _move_power(sign * jnp.maximum(size, jnp.finfo(p.dtype).tiny), p)
+    info = jnp.finfo(p.dtype)
+    return _move_power(sign * jnp.clip(size, info.tiny, info.max), p)
 
 
 @moving
@@ -209,7 +210,7 @@ def _move_log(log_z: Array, a: Array) -> tuple[Array]:
 
 @moving
 def _move_inverse(z: Array, a: Array) -> tuple[Array]:
-    return (-z * log_gamma_derivative(a, 1 / z, -jnp.log(z)),)
+    return (finite(-z * log_gamma_derivative(a, 1 / z, -jnp.log(z))),)
 
 
 @moving
@@ -217,4 +218,4 @@ def _move_power(z: Array, p: Array) -> tuple[Array]:
     log_size = jnp.log(jnp.abs(z))
     log_g, a = p * log_size, 1 / p
     dlog_g = log_gamma_derivative(a, jnp.exp(log_g), log_g)
-    return (-z * a * (log_size + a * a * dlog_g),)
+    return (finite(-z * a * (log_size + a * a * dlog_g)),)

@@ -43,3 +43,9 @@ def moving(partials: Partials) -> Move:
         return attached(jax.lax.stop_gradient(z), *params)
 
     return move
+
+
+def finite(x: Array) -> Array:
+    """`x`, with the largest numbers for infinite ones: of draws as large as their dtype allows."""
+    largest = jnp.finfo(x.dtype).max
+    return jnp.clip(x, -largest, largest)

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike, DTypeLike
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
 from stochastic_net.random._gamma import gamma_parts
-from stochastic_net.random._implicit import moving
+from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._keys import check_key
 from stochastic_net.random._stream import standard_normal, stream, uniforms
 from stochastic_net.random._t_gradient import t_derivative
@@ -62,4 +62,4 @@ def _t(key: Key, df: Array) -> Array:
 
 @moving
 def _move(z: Array, df: Array) -> tuple[Array]:
-    return (t_derivative(df, z),)
+    return (finite(t_derivative(df, z)),)

@@ -21,6 +21,7 @@ from jax import lax
 from stochastic_net._types import Array
 from stochastic_net.random._beta_gradient import logit_beta_derivative
 from stochastic_net.random._digamma import half_step
+from stochastic_net.random._implicit import finite
 from stochastic_net.random._quadrature import unit_nodes
 
 _CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # what is below e^-cut is left out
@@ -31,7 +32,7 @@ _SPLIT = 2.0  # degrees of freedom below which the beta form is taken
 def t_derivative(df: Array, t: Array) -> Array:
     """dt/d df at a draw t of Student's distribution; relative error below 1e-5 in float32."""
     few = df < _SPLIT
-    ratio = jnp.abs(t) * lax.rsqrt(df)
+    ratio = finite(jnp.abs(t) * lax.rsqrt(df))
     direct = _direct(jnp.where(few, _SPLIT, df), jnp.where(few, 1.0, ratio))
     by_beta = _by_beta(jnp.where(few, df, 1.0), jnp.where(few, ratio, 1.0))
     return t * jnp.where(few, by_beta, direct)

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike, DTypeLike
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
 from stochastic_net.random._implicit import moving
+from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
 from stochastic_net.random._mills import central_mass, mills, tail_mass
 from stochastic_net.random._stream import stream
@@ -25,6 +26,8 @@ def truncated_normal(
     upper: ArrayLike,
     shape: Shape | None = None,
     dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     r"""Draw z ~ N(0, 1) given lower < z < upper; the pathwise gradient is unbiased.
 
@@ -41,6 +44,7 @@ def truncated_normal(
       lower, upper: the bounds, which broadcast; infinite ones are allowed.
       shape: shape of the draw, that of the bounds when None.
       dtype: float16, bfloat16 (both drawn in float32), float32 or float64; JAX's default when None.
+      coupling: "fast" and "smooth" are the same here.
 
     Returns:
       An array inside the bounds, where a number lies between them. NaN where a bound is NaN or
@@ -48,11 +52,13 @@ def truncated_normal(
 
     Raises:
       TypeError: `key` is not a typed key, or a dtype is not a float.
-      ValueError: the shapes do not broadcast.
+      ValueError: the shapes do not broadcast, or `coupling` is another word.
 
     Example:
       >>> import jax, stochastic_net as sn
-      >>> z, slope = jax.value_and_grad(lambda l: sn.random.truncated_normal(jax.random.key(0), l, 20.0))(5.5)
+      >>> def draw(lower):
+      ...     return sn.random.truncated_normal(jax.random.key(0), lower, 20.0)
+      >>> z, slope = jax.value_and_grad(draw)(5.5)
       >>> bool(5.5 < z < 20.0), bool(0 < slope <= 1)
       (True, True)
 
@@ -60,6 +66,7 @@ def truncated_normal(
     arXiv:1805.08498).
     """
     check_key(key)
+    check_coupling(coupling)
     draw, lower, upper = arguments(shape, dtype, lower=lower, upper=upper)
     return draw.finish(_truncated_normal(key, lower, upper))
 

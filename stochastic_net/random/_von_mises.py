@@ -12,6 +12,7 @@ at the same rate for all kappa and z.
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +25,13 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
 from stochastic_net.random._chebyshev import half_line_series
 from stochastic_net.random._implicit import moving
+from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
 from stochastic_net.random._quadrature import unit_nodes
 from stochastic_net.random._stream import stream
 from stochastic_net.random._tails import both_tails, normal_quantile_guess
+
+Weight = Callable[[Array], Array]
 
 _LARGEST = 1e15  # concentrations beyond are drawn as this one
 _CUT = {np.dtype(np.float32): 17.0, np.dtype(np.float64): 40.0}  # e^-E is left out beyond
@@ -83,7 +87,12 @@ _SINE = [(-1) ** k / math.factorial(2 * k + 1) for k in range(12)]
 
 
 def von_mises(
-    key: Key, kappa: ArrayLike, shape: Shape | None = None, dtype: DTypeLike | None = None
+    key: Key,
+    kappa: ArrayLike,
+    shape: Shape | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     r"""Draw an angle z with density exp(kappa cos z) / (2 pi I_0(kappa)); the gradient is unbiased.
 
@@ -102,13 +111,14 @@ def von_mises(
       kappa: the concentration, 0 or larger.
       shape: shape of the draw, that of `kappa` when None.
       dtype: float16, bfloat16 (both drawn in float32), float32 or float64; JAX's default when None.
+      coupling: "fast" and "smooth" are the same here.
 
     Returns:
       Angles in [-pi, pi]. NaN where kappa is NaN or negative.
 
     Raises:
       TypeError: `key` is not a typed key, or a dtype is not a float.
-      ValueError: the shapes do not broadcast.
+      ValueError: the shapes do not broadcast, or `coupling` is another word.
 
     Example:
       >>> import jax, stochastic_net as sn
@@ -120,6 +130,7 @@ def von_mises(
     arXiv:1805.08498); the quadrature is our own.
     """
     check_key(key)
+    check_coupling(coupling)
     draw, kappa = arguments(shape, dtype, kappa=kappa)
     return draw.finish(_von_mises(key, kappa))
 
@@ -139,24 +150,25 @@ def _quantile(beyond: Array, within: Array, kappa: Array) -> Array:
     """z >= 0 with P(|Z| > z) = beyond: a start near it, then steps of fourth order."""
     norm = math.pi * i0e(kappa)  # the integral of exp(kappa (cos t - 1)) over [0, pi]
     z = _start(beyond, within, kappa, norm)
-    for nodes in ((8, 16), (12, 32)):
-        z = _refine(z, beyond * norm, within * norm, kappa, nodes)
-    return z
+    beyond, within = beyond * norm, within * norm
+    # A loop, and not two steps in a row, for XLA would compute the first anew for each node of the
+    # second.
+    return lax.fori_loop(0, 2, lambda _, z: _refine(z, beyond, within, kappa), z)
 
 
-def _refine(z: Array, beyond: Array, within: Array, kappa: Array, nodes: tuple[int, int]) -> Array:
+def _refine(z: Array, beyond: Array, within: Array, kappa: Array) -> Array:
     """One step to where the smaller of the two integrals reaches its target."""
     upper = beyond < within
     square = _sin_half(z) ** 2
     scale = jnp.exp(jnp.minimum(2 * kappa * square, 85))
-    integral = _integrate(z, upper, kappa, lambda s2: jnp.ones_like(s2), nodes)
+    integral = _integrate(z, upper, kappa, lambda s2: jnp.ones_like(s2))
     step = integral - jnp.where(upper, beyond, -within) * scale
     slope = kappa * jnp.sqrt(4 * square * (1 - square))  # kappa sin z = -d log p / dz
     bend = kappa * (1 - 2 * square)
     cubic = (bend + 2 * slope * slope) / 6
     quartic = slope * (7 * bend + 6 * slope * slope - 1) / 24
     z = z + step * (1 + step * (slope / 2 + step * (cubic + step * quartic)))
-    return jnp.clip(z, 0, math.pi)
+    return jnp.clip(z, 0, _pi(z.dtype)[0])
 
 
 def _start(beyond: Array, within: Array, kappa: Array, norm: Array) -> Array:
@@ -189,18 +201,20 @@ def _near_uniform(within: Array, kappa: Array) -> Array:
     return theta - excess / (1 + first * cosine + 2 * second * (2 * cosine * cosine - 1))
 
 
-def _integrate(z: Array, upper: Array, kappa: Array, weight, nodes: tuple[int, int]) -> Array:
+def _integrate(z: Array, upper: Array, kappa: Array, weight: Weight) -> Array:
     """The integral of weight(sin^2(t / 2)) e(t) from z on: up to pi where `upper`, else down to 0.
 
     Downwards it is minus the integral from 0 to z.
     """
     square = _sin_half(z) ** 2
     cut = _CUT[np.dtype(z.dtype)]
-    end = jnp.sqrt(jnp.minimum(square + cut / (2 * kappa + cut), 1))
-    end = jnp.minimum(2 * end + (math.pi - 2) * end * end * end, math.pi)  # >= 2 arcsin(end)
-    length = lax.stop_gradient(jnp.where(upper, end - z, -z))
+    end = jnp.sqrt(jnp.minimum(square + cut / jnp.maximum(2 * kappa, cut), 1))
+    end = jnp.minimum(
+        2 * end + (math.pi - 2) * end * end * end, _pi(z.dtype)[0]
+    )  # >= 2 arcsin(end)
+    length = jnp.where(upper, (end - z) + _pi(z.dtype)[1], -z)
     total = jnp.zeros_like(z)
-    for x, w in zip(*unit_nodes(*nodes, z.dtype), strict=True):
+    for x, w in zip(*unit_nodes(12, 32, z.dtype), strict=True):
         s2 = _sin_half(z + length * x) ** 2
         total += w * weight(s2) * jnp.exp(2 * kappa * (square - s2))
     return length * total
@@ -208,12 +222,19 @@ def _integrate(z: Array, upper: Array, kappa: Array, weight, nodes: tuple[int, i
 
 @moving
 def _move(z: Array, kappa: Array) -> tuple[Array]:
-    kappa = jnp.clip(kappa, 0, _LARGEST)
+    kappa = jnp.minimum(kappa, _LARGEST)
     dispersion = half_line_series(_DISPERSION, 3.0, kappa) / (1 + kappa)  # 1 - A
     angle = jnp.abs(z)
     upper = 2 * _sin_half(angle) ** 2 > dispersion
-    slope = _integrate(angle, upper, kappa, lambda s2: dispersion - 2 * s2, (12, 32))
+    slope = _integrate(angle, upper, kappa, lambda s2: dispersion - 2 * s2)
     return (jnp.where(z < 0, -slope, slope),)
+
+
+def _pi(dtype) -> tuple[np.ndarray, np.ndarray]:
+    """The largest number of that dtype below pi, and what is missing: pi - z is exact with both."""
+    nearest = np.asarray(math.pi, dtype)
+    below = nearest if float(nearest) <= math.pi else np.nextafter(nearest, np.asarray(0, dtype))
+    return below, np.asarray(math.pi - float(below) + 1.2246467991473532e-16, dtype)
 
 
 def _sin_half(t: Array) -> Array:

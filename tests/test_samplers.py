@@ -1,0 +1,516 @@
+"""The samplers of the gamma family: right law, right derivative, open support, one draw everywhere.
+
+Truth is independent of the code: derivatives of distribution functions at 50 digits (mpmath),
+distribution functions and quadrature (scipy). A row of SAMPLERS gets every law. The false-alarm
+rates are for fixed keys on a correct library, as if the keys were drawn anew.
+"""
+
+import functools
+import re
+
+import chex
+import jax
+import jax.numpy as jnp
+import mpmath as mp
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import stochastic_net as sn
+from stochastic_net.random._beta_gradient import logit_beta_derivative
+from stochastic_net.random._gamma_gradient import log_gamma_derivative
+from stochastic_net.random._t_gradient import t_derivative
+
+mp.mp.dps = 50
+STEP = mp.mpf(10) ** -16  # of numerical derivatives at 50 digits
+
+
+def generalized(p):
+    return scipy.stats.gennorm(p)
+
+
+# name: the law in scipy, given the parameters; rows of parameters, the extremes among them
+SAMPLERS = {
+    "gamma": (
+        scipy.stats.gamma,
+        [(0.1,), (0.5,), (1.0,), (1.999,), (2.0,), (30.0,), (1e3,), (1e6,)],
+    ),
+    "loggamma": (scipy.stats.loggamma, [(1e-3,), (0.05,), (1.0,), (5.0,), (1e3,)]),
+    "chisquare": (scipy.stats.chi2, [(0.5,), (3.0,), (200.0,)]),
+    "inverse_gamma": (scipy.stats.invgamma, [(0.5,), (3.0,), (200.0,)]),
+    "generalized_normal": (generalized, [(0.3,), (1.0,), (2.0,), (20.0,)]),
+    "beta": (scipy.stats.beta, [(0.1, 0.3), (0.5, 0.5), (1.0, 3.0), (40.0, 2.0), (1e3, 1e3)]),
+    "f": (scipy.stats.f, [(1.0, 1.0), (5.0, 3.0), (100.0, 7.0)]),
+    "t": (scipy.stats.t, [(0.1,), (1.0,), (2.5,), (30.0,), (1e4,)]),
+}
+LAWS = [(name, row) for name, (_, rows) in SAMPLERS.items() for row in rows]
+FALSE_ALARM = 1e-4  # of a whole table
+
+
+def sampler(name):
+    return getattr(sn.random, name)
+
+
+def draws(name, row, size, seed=0, **options):
+    return sampler(name)(jax.random.key(seed), *map(jnp.float32, row), shape=(size,), **options)
+
+
+@pytest.mark.parametrize(("name", "row"), LAWS, ids=str)
+def test_draws_follow_the_law(name, row):
+    """Kolmogorov-Smirnov at a million draws, where float32 tells the draws apart."""
+    z = np.sort(np.asarray(draws(name, row, 1_000_000), np.float64))
+    law = SAMPLERS[name][0](*np.float64(np.float32(row)))
+    cells = np.concatenate([[False], np.diff(z) == 0]).mean()
+    u = law.cdf(z)
+    rank = np.arange(1, z.size + 1) / z.size
+    # Draws that round to one number are one jump of the empirical law; only its ends count.
+    last = np.append(np.diff(z) > 0, True)
+    first = np.append(True, np.diff(z) > 0)
+    if name == "beta":  # near 1 a cell of float32 holds mass: the mirrored law is tested there
+        last, first = last & (z < 0.999), first & (z < 0.999)
+    distance = max((rank - u)[last].max(), (u - rank + 1 / z.size)[first].max())
+    p_value = scipy.stats.kstwo.sf(distance, z.size)
+    assert p_value > FALSE_ALARM / len(LAWS), (p_value, distance, cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("gamma", (1e-3,)),
+        ("gamma", (1e8,)),
+        ("loggamma", (1e-4,)),
+        ("inverse_gamma", (0.02,)),
+        ("generalized_normal", (0.01,)),
+        ("generalized_normal", (1e3,)),
+        ("beta", (1e-3, 1e-3)),
+        ("beta", (1e6, 1e-2)),
+        ("f", (0.05, 0.05)),
+        ("t", (0.05,)),
+        ("chisquare", (1e-2,)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_draws_stay_inside_the_open_support(name, row, dtype):
+    """Never 0, 1 or infinite where the law has no mass, with a finite gradient, at the extremes."""
+    z, moves = jax.jit(
+        lambda *row: jax.jvp(lambda *row: draws(name, row, 20_000, dtype=dtype), row, row)
+    )(*map(jnp.float32, row))
+    assert z.dtype == dtype
+    assert jnp.isfinite(z).all()
+    if dtype != "float16":  # whose range ends at 65504, for derivatives too
+        assert jnp.isfinite(moves).all()
+    if name not in ("loggamma", "generalized_normal", "t"):
+        assert (z > 0).all()
+    if name == "beta":
+        assert (z < 1).all()
+
+
+def slope_at(tail, density, a):
+    """-(dF/da) / p, from a tail as a function of the parameter."""
+    sign, function = tail
+    a = mp.mpf(a)
+    change = (function(a * (1 + STEP)) - function(a * (1 - STEP))) / (2 * STEP * a)
+    return float(sign * change / density)
+
+
+def true_log_gamma_slope(a, log_z):
+    a, log_z = mp.mpf(a), mp.mpf(log_z)
+    z = mp.exp(log_z)
+    if a > 3e5:  # where the incomplete gamma function takes too many terms: score times density
+        ends = [z, z + 6 * mp.sqrt(a), z + 12 * mp.sqrt(a), z + 30 * mp.sqrt(a)]
+        score = mp.digamma(a)
+        log_p = lambda t: (a - 1) * (mp.log(t) - log_z) - (t - z)  # noqa: E731
+        return float(mp.quad(lambda t: (mp.log(t) - score) * mp.exp(log_p(t)), ends) / z)
+    density = mp.exp(a * log_z - z - mp.loggamma(a))
+    lower = (-1, lambda a: mp.gammainc(a, 0, z, regularized=True))
+    upper = (1, lambda a: mp.gammainc(a, z, mp.inf, regularized=True))
+    return slope_at(lower if z < a else upper, density, a)
+
+
+def beta_cdf(a, b, x):
+    scale = mp.exp(a * mp.log(x) + b * mp.log1p(-x)) / a / mp.beta(a, b)
+    return scale * mp.hyp2f1(a + b, 1, a + 1, x)
+
+
+def true_logit_slope(a, b, x, rest):
+    a, b, x, rest = map(mp.mpf, (a, b, x, rest))
+    density = mp.exp(a * mp.log(x) + b * mp.log(rest)) / mp.beta(a, b)
+    lower = (-1, lambda a: beta_cdf(a, b, x))
+    upper = (1, lambda a: beta_cdf(b, a, rest))
+    return slope_at(lower if x < a / (a + b) else upper, density, a)
+
+
+def true_t_slope(df, t):
+    df, t = mp.mpf(df), mp.mpf(t)
+    half = mp.mpf(1) / 2
+
+    def upper(df):
+        x = df / (df + t * t)
+        if x < df / (df + 1):
+            return beta_cdf(df / 2, half, x) / 2
+        return (1 - beta_cdf(half, df / 2, 1 - x)) / 2
+
+    density = (1 + t * t / df) ** (-(df + 1) / 2) / mp.sqrt(df) / mp.beta(df / 2, half)
+    return slope_at((1, upper), density, df)
+
+
+QUANTILES = np.concatenate([[1e-6], scipy.special.ndtr(np.linspace(-4, 4, 9)), [1 - 1e-6]])
+QUARTER = [0.5, 0.4, 0.2, 0.05, 1e-3, 1e-6]  # upper tails, for a symmetric law
+
+
+def gamma_grid(dtype):
+    for a in np.logspace(-3, 5, 17).astype(dtype).astype(float):
+        for q in QUANTILES:
+            log_z = (np.log(q) + scipy.special.gammaln(a + 1)) / a
+            if log_z > -1:
+                log_z = np.log(scipy.stats.gamma(a).ppf(q))
+            z = dtype(np.exp(log_z))  # the nearest number: a draw
+            log_z = float(mp.log(mp.mpf(float(z)))) if z > 1e-30 else float(dtype(log_z))
+            yield (
+                (a, float(z), log_z),
+                true_log_gamma_slope(a, mp.log(float(z)) if z > 1e-30 else log_z),
+            )
+
+
+def beta_grid(dtype):
+    shapes = np.logspace(-2, 3, 7).astype(dtype).astype(float)
+    for a in shapes:
+        for b in shapes:
+            for q in QUANTILES:
+                small, swap = scipy.stats.beta(a, b).ppf(q), False
+                if small > 0.5:
+                    small, swap = scipy.stats.beta(b, a).ppf(1 - q), True
+                small = float(dtype(small))
+                if small < 1e-30:
+                    continue
+                x, rest = (small, 1 - mp.mpf(small))[:: -1 if swap else 1]
+                yield (a, b, x, rest), true_logit_slope(a, b, x, rest)
+
+
+def t_grid(dtype):
+    for df in np.logspace(-1, 4, 11).astype(dtype).astype(float):
+        for tail in QUARTER:
+            t = float(dtype(scipy.stats.t(df).isf(tail)))
+            if 0 < t < 1e30:
+                yield (df, t), true_t_slope(df, t)
+
+
+GRIDS = {
+    "gamma": (gamma_grid, log_gamma_derivative),
+    "beta": (beta_grid, logit_beta_derivative),
+    "t": (t_grid, t_derivative),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize(
+    ("dtype", "most", "nearly_all"), [(np.float32, 1e-4, 1e-5), (np.float64, 1e-9, 1e-10)]
+)
+def test_derivatives_are_exact(name, dtype, most, nearly_all):
+    """The implicit derivative against 50 digits, over shapes and quantiles."""
+    grid, derivative = GRIDS[name]
+    points, truth = zip(*grid(dtype), strict=True)
+    with jax.enable_x64(dtype == np.float64):
+        arguments = [
+            jnp.asarray(np.array(c, float).astype(dtype)) for c in zip(*points, strict=True)
+        ]
+        value = np.asarray(jax.jit(derivative)(*arguments), np.float64)
+    truth = np.array(truth)
+    # At the median of t the derivative is 0: errors are relative to what is typical there.
+    scale = np.maximum(np.abs(truth), 1e-3 * np.median(np.abs(truth)) if name == "t" else 0)
+    error = np.abs(value - truth) / scale
+    assert error.max() < most, points[error.argmax()]
+    assert np.quantile(error, 0.99) < nearly_all
+
+
+def test_gradients_of_draws_are_those_of_the_quantile():
+    """End to end, at the draws themselves: gamma, loggamma, chi-square, inverse, powers, F."""
+    a = np.exp(np.linspace(-4, 9, 40)).astype(np.float32)
+
+    def truth(log_z, a):
+        return np.array(
+            [true_log_gamma_slope(float(s), float(x)) for s, x in zip(a, log_z, strict=True)]
+        )
+
+    def slopes(name, parameter):
+        function = functools.partial(sampler(name), jax.random.key(3))
+        return [
+            np.asarray(x, float)
+            for x in jax.jvp(function, (parameter,), (jnp.ones_like(parameter),))
+        ]
+
+    z, dz = slopes("gamma", jnp.asarray(a))
+    normal = z > 2e-38
+    np.testing.assert_allclose(dz[normal], (z * truth(np.log(z), a))[normal], rtol=2e-5)
+    log_z, dlog_z = slopes("loggamma", jnp.asarray(a))
+    np.testing.assert_allclose(log_z[normal], np.log(z)[normal], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dlog_z, truth(log_z, a), rtol=3e-4)  # rounding of log z moves it
+    c, dc = slopes("chisquare", jnp.asarray(2 * a))
+    np.testing.assert_allclose(dc[normal], (0.5 * c * truth(np.log(c / 2), a))[normal], rtol=2e-5)
+    v, dv = slopes("inverse_gamma", jnp.asarray(a))
+    finite = (v < 3e38) & (v > 1e-37)
+    np.testing.assert_allclose(dv[finite], (-v * truth(-np.log(v), a))[finite], rtol=2e-4)
+    p = np.linspace(0.3, 6, 20).astype(np.float32)
+    s, ds = slopes("generalized_normal", jnp.asarray(p))
+    size = np.log(np.abs(s))
+    expected = -s / p * (size + truth(p * size, 1 / p.astype(float)) / p.astype(float) ** 2)
+    np.testing.assert_allclose(ds, expected, rtol=1e-4, atol=1e-5)
+
+
+TESTS = {
+    "sin": np.sin,
+    "bounded": lambda x: x / (1 + abs(x)),
+    "bump": lambda x: np.exp(-0.5 * (x - 1) ** 2),
+}
+JAX_TESTS = {
+    "sin": jnp.sin,
+    "bounded": lambda x: x / (1 + jnp.abs(x)),
+    "bump": lambda x: jnp.exp(-0.5 * (x - 1) ** 2),
+}
+UNBIASED = [
+    ("gamma", (0.3,)),
+    ("gamma", (4.0,)),
+    ("loggamma", (0.2,)),
+    ("chisquare", (3.0,)),
+    ("inverse_gamma", (2.5,)),
+    ("generalized_normal", (1.5,)),
+    ("beta", (0.4, 1.7)),
+    ("beta", (5.0, 3.0)),
+    ("f", (4.0, 6.0)),
+    ("t", (1.5,)),
+    ("t", (4.0,)),
+]
+
+
+def true_gradient(law, row, index, f):
+    """d E f / d parameter: quadrature over the quantile, and a central difference of order four."""
+
+    def expectation(value):
+        dist = law(*row[:index], value, *row[index + 1 :])
+        nodes, weights = np.polynomial.legendre.leggauss(2000)
+        u = (1 + np.sin(np.pi / 2 * nodes)) / 2  # both ends refined
+        jacobian = np.pi / 4 * np.cos(np.pi / 2 * nodes)
+        x = np.where(u < 0.5, dist.ppf(u), dist.isf((1 - np.sin(np.pi / 2 * nodes)) / 2))
+        return np.sum(weights * jacobian * f(x))
+
+    h = 0.02 * row[index]
+    values = [expectation(row[index] + k * h) for k in (-2, -1, 1, 2)]
+    return np.dot(values, [1, -8, 8, -1]) / (12 * h)
+
+
+@pytest.mark.parametrize(("name", "row"), UNBIASED, ids=str)
+def test_gradients_are_unbiased(name, row):
+    """z-tests over 20,000 keys, three functions, every parameter; whole table at 1e-4."""
+    keys = jax.random.split(jax.random.key(7), 20_000)
+    comparisons = sum(len(row) for _, row in UNBIASED) * len(TESTS)
+    threshold = scipy.stats.norm.isf(FALSE_ALARM / comparisons / 2)
+
+    @jax.jit
+    def gradients(row):
+        def one(key):
+            draw, slopes = jax.value_and_grad(lambda row: sampler(name)(key, *row))(row)
+            return jnp.stack([jax.grad(f)(draw) * jnp.stack(slopes) for f in JAX_TESTS.values()])
+
+        return jax.vmap(one)(keys)
+
+    sample = np.asarray(gradients(tuple(map(jnp.float32, row))), np.float64)
+    error = sample.std(0) / np.sqrt(len(keys))
+    law = SAMPLERS[name][0]
+    truth = [[true_gradient(law, row, i, f) for i in range(len(row))] for f in TESTS.values()]
+    z = (sample.mean(0) - truth) / error
+    assert np.abs(z).max() < threshold, z
+
+
+def test_dirichlet_of_two_is_beta():
+    """x_1 ~ Beta(alpha_1, alpha_2), with the beta's own derivatives at that draw."""
+    alpha = jnp.array([0.7, 2.3])
+
+    def draw(alpha):
+        return sn.random.dirichlet(jax.random.key(0), alpha, (500,))
+
+    x, jacobian = draw(alpha), jax.jacfwd(draw)(alpha)
+    u = scipy.stats.beta(0.7, 2.3).cdf(np.asarray(x[:, 0], float))
+    assert scipy.stats.kstest(u, "uniform").pvalue > FALSE_ALARM
+    by_a = logit_beta_derivative(*jnp.broadcast_arrays(alpha[0], alpha[1], x[:, 0], x[:, 1]))
+    by_b = -logit_beta_derivative(*jnp.broadcast_arrays(alpha[1], alpha[0], x[:, 1], x[:, 0]))
+    expected = jnp.stack([x[:, 0] * x[:, 1] * by for by in (by_a, by_b)], -1)
+    chex.assert_trees_all_close(jacobian[:, 0], expected, rtol=1e-4)
+    chex.assert_trees_all_close(jacobian.sum(1), jnp.zeros_like(x), atol=1e-6)
+
+
+def test_dirichlet_of_ten_moves_its_moments():
+    """Means, and gradients of E x_j^2 and E log x_j by each alpha_i, in closed form: z-tests."""
+    alpha = jnp.asarray(np.exp(np.linspace(-2, 2, 10)), jnp.float32)
+    keys = jax.random.split(jax.random.key(1), 20_000)
+
+    @jax.jit
+    @jax.vmap
+    def gradient(key):
+        x, pullback = jax.vjp(lambda alpha: sn.random.dirichlet(key, alpha), alpha)
+        return jnp.stack(
+            [jax.vmap(lambda c: pullback(c)[0])(jnp.diag(d)) for d in (2 * x, 1 / x)]
+        ), x
+
+    sample, x = map(np.asarray, gradient(keys))
+    np.testing.assert_allclose(x.sum(-1), 1, rtol=1e-6)
+
+    def moments(alpha):
+        total = alpha.sum()
+        digamma = scipy.special.digamma
+        return np.stack(
+            [alpha * (alpha + 1) / total / (total + 1), digamma(alpha) - digamma(total)]
+        )
+
+    h = 1e-4
+    a = np.asarray(alpha, float)
+    steps = h * np.eye(10)
+    truth = np.stack([(moments(a + s) - moments(a - s)) / (2 * h) for s in steps], -1)
+    z = (sample.astype(float).mean(0) - truth) / (sample.std(0) / np.sqrt(len(keys)))
+    assert np.abs(z).max() < scipy.stats.norm.isf(FALSE_ALARM / truth.size / 2)
+
+
+def test_beta_gradient_has_half_the_variance_of_two_gammas():
+    """`jax.random.beta` differentiates a ratio of gammas: unbiased, with twice the variance."""
+
+    def spread(beta):
+        gradient = jax.vmap(jax.grad(lambda a, key: beta(key, a, 2.0)), in_axes=(None, 0))
+        return jnp.var(gradient(1.5, jax.random.split(jax.random.key(0), 4000)))
+
+    assert spread(sn.random.beta) < 0.65 * spread(jax.random.beta)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"), [("gamma", (1e6,)), ("gamma", (1e7,)), ("loggamma", (1.3e-3,))]
+)
+def test_faults_of_jax_are_not_ours(name, row):
+    """JAX is 6.7 %, 14 % and 96 % off here."""
+    z, slope = jax.jvp(lambda a: draws(name, (a,), 16), (jnp.float32(row[0]),), (jnp.float32(1.0),))
+    log_z = np.asarray(z, float) if name == "loggamma" else np.log(np.asarray(z, float))
+    truth = np.array([true_log_gamma_slope(float(np.float32(row[0])), x) for x in log_z])
+    truth = truth if name == "loggamma" else truth * np.asarray(z, float)
+    np.testing.assert_allclose(slope, truth, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_draw_is_the_same_everywhere(name):
+    """Eager, jitted, mapped over keys, and over eight devices: one draw, but for rounding."""
+    row = tuple(
+        jnp.linspace(0.3, 5.0, 48).reshape(8, 6) + i for i in range(len(SAMPLERS[name][1][0]))
+    )
+    draw = functools.partial(sampler(name))
+    eager = draw(jax.random.key(5), *row)
+    chex.assert_trees_all_close(jax.jit(draw)(jax.random.key(5), *row), eager, rtol=1e-5)
+    mapped = jax.vmap(lambda seed: draw(jax.random.key(seed), *row))(jnp.arange(3, 6))
+    chex.assert_trees_all_close(mapped[2], eager, rtol=1e-5)
+    rank4 = draw(jax.random.key(5), *(p.reshape(8, 2, 3, 1) for p in row))
+    chex.assert_trees_all_close(rank4.reshape(8, 6), eager, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sharded_draw_moves_no_array(name):
+    """On eight devices each draws its shard: all that is sent is one bit a round of rejection."""
+    mesh = jax.make_mesh((8,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    sharding = NamedSharding(mesh, P("batch"))
+    rows = tuple(jnp.linspace(0.3, 5.0, 8 * 32).reshape(8, 32) for _ in SAMPLERS[name][1][0])
+    sharded = jax.device_put(rows, sharding)
+    draw = jax.jit(lambda *row: sampler(name)(jax.random.key(2), *row), out_shardings=sharding)
+    text = draw.lower(*sharded).compile().as_text()
+    assert not re.search(r"all-gather|all-to-all|collective-permute", text)
+    chex.assert_trees_all_close(draw(*sharded), draw(*rows), rtol=1e-5)
+
+
+def true_curvature(a, z):
+    """d2z/da2 of the quantile that lies at z."""
+    u = mp.gammainc(a, 0, z, regularized=True)
+
+    def quantile(a):
+        return mp.findroot(lambda x: mp.gammainc(a, 0, x, regularized=True) - u, z)
+
+    return float(mp.diff(quantile, a, 2, h=mp.mpf(10) ** -10))
+
+
+def test_second_derivatives_of_a_gamma_draw():
+    """d2z/da2 at a fixed quantile, forward over reverse and reverse over reverse, in float64."""
+
+    def draw(a):
+        return sn.random.gamma(jax.random.key(4), a, (), "float64")
+
+    with jax.enable_x64(True):
+        for a in (0.4, 1.5, 20.0):
+            truth = true_curvature(a, float(draw(a)))
+            np.testing.assert_allclose(jax.grad(jax.grad(draw))(a), truth, rtol=1e-7)
+            np.testing.assert_allclose(jax.jacfwd(jax.grad(draw))(a), truth, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, "dirichlet"])
+def test_second_derivatives_exist(name):
+    """Reverse over reverse is finite for each sampler."""
+    rows = [jnp.array([0.7, 1.5, 4.0]) for _ in SAMPLERS.get(name, (None, [(1,)]))[1][0]]
+    for i in range(len(rows)):
+
+        def total(p, i=i):
+            z = sampler(name)(jax.random.key(1), *rows[:i], p, *rows[i + 1 :])
+            return (z * z).sum()
+
+        hessian = jax.hessian(total)(rows[i])
+        assert jnp.isfinite(hessian).all()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_shapes_and_dtypes(name, dtype):
+    count = len(SAMPLERS[name][1][0])
+    draw = functools.partial(sampler(name), dtype=dtype)
+    column = jnp.ones((3, 1), dtype)
+    assert draw(jax.random.key(0), *[column] * count, shape=(2, 3, 4)).shape == (2, 3, 4)
+    assert draw(jax.random.key(0), *[jnp.ones((0, 2))] * count).shape == (0, 2)
+    assert draw(jax.random.key(0), *[1.5] * count).dtype == dtype
+    assert draw(jax.random.key(0), *[1] * count).shape == ()
+    gradient = jax.grad(lambda p: draw(jax.random.key(0), *[p] * count, shape=(5, 3, 4)).sum())(
+        column
+    )
+    assert gradient.dtype == dtype
+    assert gradient.shape == column.shape
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_float64_has_more_digits(name):
+    with jax.enable_x64(True):
+        row = [jnp.float64(p) for p in SAMPLERS[name][1][1]]
+        z = sampler(name)(jax.random.key(0), *row, shape=(100,))
+        assert z.dtype == jnp.float64
+        assert (z != z.astype("float32").astype("float64")).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, "dirichlet"])
+def test_bad_input_is_refused(name):
+    count = len(SAMPLERS.get(name, (None, [(1,)]))[1][0])
+    good = [jnp.ones(3)] * count
+    key = jax.random.key(0)  # never consumed: each call is refused before
+
+    def draw(*args, **options):
+        return sampler(name)(*args, **options)
+
+    with pytest.raises(TypeError, match="key"):
+        draw(0, *good)
+    with pytest.raises(ValueError, match="must be positive"):
+        draw(key, jnp.array([1.0, -1.0, 0.0]), *good[1:])
+    with pytest.raises(ValueError, match="must be positive"):
+        draw(key, jnp.array([1.0, jnp.nan, 1.0]), *good[1:])
+    with pytest.raises(TypeError, match="real"):
+        draw(key, jnp.array([1j, 1.0, 1.0]), *good[1:])
+    with pytest.raises(TypeError, match="float"):
+        draw(key, *good, dtype="int32")
+    if name != "dirichlet":  # there (4, 2) is a batch
+        with pytest.raises(ValueError, match="shape"):
+            draw(key, *good, shape=(4, 2))
+    with pytest.raises(ValueError, match="shape"):
+        draw(key, *good, shape=(-1,))
+    traced = jax.jit(lambda p: draw(jax.random.key(0), p, *good[1:]))(
+        jnp.array([jnp.nan, 1.0, 2.0])
+    )
+    assert jnp.isnan(traced[0])
