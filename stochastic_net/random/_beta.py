@@ -1,5 +1,7 @@
 """The beta and F distributions: ratios of two gamma variates."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -10,7 +12,9 @@ from stochastic_net.random._arguments import arguments, positive
 from stochastic_net.random._beta_gradient import logit_beta_derivative
 from stochastic_net.random._gamma import gamma_parts
 from stochastic_net.random._implicit import finite, moving
+from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
+from stochastic_net.random._smooth import logit_beta_quantile
 
 
 def beta(
@@ -19,6 +23,8 @@ def beta(
     b: ArrayLike,
     shape: Shape | None = None,
     dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     """Draw x ~ Beta(a, b), density x^(a-1) (1-x)^(b-1) / B(a, b); the gradient is unbiased.
 
@@ -31,6 +37,7 @@ def beta(
       a, b: the concentrations of x and of 1 - x, above 0; they broadcast.
       shape: shape of the draw, that of the parameters when None.
       dtype: float16, bfloat16 (both drawn in float32), float32 or float64; JAX's default when None.
+      coupling: "fast", or "smooth" in the parameters for a fixed key; see `gamma`.
 
     Returns:
       An array of that shape and dtype, above 0 and below 1: what would round to either is the next
@@ -52,7 +59,7 @@ def beta(
     check_key(key)
     positive(a=a, b=b)
     draw, a, b = arguments(shape, dtype, a=a, b=b)
-    return draw.finish(_beta(key, a, b), low=0, high=1)
+    return draw.finish(_beta(key, a, b, check_coupling(coupling)), low=0, high=1)
 
 
 def f(
@@ -61,6 +68,8 @@ def f(
     dfden: ArrayLike,
     shape: Shape | None = None,
     dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     """Draw from the F distribution, (C1 / dfnum) / (C2 / dfden) with chi-squares C1 and C2.
 
@@ -77,28 +86,30 @@ def f(
     check_key(key)
     positive(dfnum=dfnum, dfden=dfden)
     draw, dfnum, dfden = arguments(shape, dtype, dfnum=dfnum, dfden=dfden)
-    return draw.finish(_f(key, dfnum, dfden), low=0)
+    return draw.finish(_f(key, dfnum, dfden, check_coupling(coupling)), low=0)
 
 
-@jax.jit
-def _beta(key: Key, a: Array, b: Array) -> Array:
+@partial(jax.jit, static_argnums=3)
+def _beta(key: Key, a: Array, b: Array, smooth: bool) -> Array:
     info = jnp.finfo(a.dtype)
-    x = 1 / (1 + _ratio(key, b, a))
+    x = 1 / (1 + _ratio(key, b, a, smooth))
     return _move(jnp.clip(x, info.tiny, 1 - info.epsneg), a, b)
 
 
-@jax.jit
-def _f(key: Key, dfnum: Array, dfden: Array) -> Array:
+@partial(jax.jit, static_argnums=3)
+def _f(key: Key, dfnum: Array, dfden: Array, smooth: bool) -> Array:
     info = jnp.finfo(dfnum.dtype)
-    ratio = _ratio(key, 0.5 * dfnum, 0.5 * dfden) * lax.stop_gradient(dfden / dfnum)
+    ratio = _ratio(key, 0.5 * dfnum, 0.5 * dfden, smooth) * lax.stop_gradient(dfden / dfnum)
     return _move_f(jnp.clip(ratio, info.tiny, info.max), dfnum, dfden)
 
 
-def _ratio(key: Key, a: Array, b: Array) -> Array:
+def _ratio(key: Key, a: Array, b: Array, smooth: bool) -> Array:
     """Gamma(a) / Gamma(b), with the parts that may underflow divided as logarithms."""
+    a, b = lax.stop_gradient((a, b))
+    if smooth:
+        return jnp.exp(logit_beta_quantile(key, a, b))
     top_key, bottom_key = jax.random.split(key)
-    top = gamma_parts(top_key, lax.stop_gradient(a))
-    bottom = gamma_parts(bottom_key, lax.stop_gradient(b))
+    top, bottom = gamma_parts(top_key, a, smooth), gamma_parts(bottom_key, b, smooth)
     return top.body / bottom.body * jnp.exp(top.log_boost - bottom.log_boost)
 
 

@@ -22,6 +22,7 @@ from jax import lax
 from stochastic_net._types import Array
 from stochastic_net.random._digamma import beta_score
 from stochastic_net.random._quadrature import unit_nodes
+from stochastic_net.random._stirling import log_binomial
 
 _CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
 
@@ -32,17 +33,36 @@ def logit_beta_derivative(a: Array, b: Array, x: Array, complement: Array) -> Ar
     Relative error below 1e-5 in float32 and 1e-10 in float64 for a and b in 1e-2 to 1e3.
     """
     s = a + b
-    below = x * (s + 1) < a + 0.5
     c = beta_score(a, b, x, complement)
-    p, q = jnp.where(below, a, b), jnp.where(below, b, a)  # of the tail that is integrated
-    tail, rest = jnp.where(below, x, complement), jnp.where(below, complement, x)
+    below, (p, q, tail, rest) = _one_side(a, b, x, complement)
+    mass, moment = _integrals(p, q, tail, rest, below)
     offset = jnp.where(below, c, 1 / a - c)
     start = jnp.where(below, c + 1 / s, b / (a * s) - c)
-    return (start + s * tail * _integral(p, q, tail, rest, offset, below)) / p
+    return (start + s * tail * (offset * mass + moment)) / p
 
 
-def _integral(p: Array, q: Array, x: Array, rest: Array, offset: Array, below: Array) -> Array:
-    """The integral of t/x e^{-E} (offset + |log t' - log x'|) over the tail below x.
+def beta_tails(a: Array, b: Array, x: Array, complement: Array) -> tuple[Array, Array]:
+    """The masses of Beta(a, b) below and above x, each exact where it is small."""
+    below, (p, q, tail, rest) = _one_side(a, b, x, complement)
+    mass, _ = _integrals(p, q, tail, rest, below)
+    mass = jnp.exp(log_beta_kernel(a, b, x, complement)) * (1 + (a + b) * tail * mass) / p
+    return jnp.where(below, mass, 1 - mass), jnp.where(below, 1 - mass, mass)
+
+
+def log_beta_kernel(a: Array, b: Array, x: Array, complement: Array) -> Array:
+    """a log(x) + b log(1 - x) - log B(a, b): the log-density of logit x."""
+    return log_binomial(a, a + b, x, complement) + jnp.log(a * (b / (a + b)))
+
+
+def _one_side(a: Array, b: Array, x: Array, complement: Array) -> tuple[Array, tuple]:
+    """On which side of x nothing cancels, and that tail as a lower one: p, q, x and 1 - x."""
+    below = x * (a + b + 1) < a + 0.5
+    p, q = jnp.where(below, a, b), jnp.where(below, b, a)
+    return below, (p, q, jnp.where(below, x, complement), jnp.where(below, complement, x))
+
+
+def _integrals(p: Array, q: Array, x: Array, rest: Array, below: Array) -> tuple[Array, Array]:
+    """The integrals of t/x e^{-E}, and of it times |log t' - log x'|, over the tail below x.
 
     t' is t itself where the caller's tail is below its draw, else 1 - t: its tail is above.
     """
@@ -52,7 +72,7 @@ def _integral(p: Array, q: Array, x: Array, rest: Array, offset: Array, below: A
         fall, rise = _logs(x, rest, length * node)
         density = weight * jnp.exp(q * rise - (p + 1) * fall)
         mass, moment = mass + density, moment + density * jnp.where(below, fall, rise)
-    return length * (offset * mass + moment)
+    return length * mass, length * moment
 
 
 def _logs(x: Array, rest: Array, y: Array) -> tuple[Array, Array]:

@@ -8,13 +8,20 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
+from stochastic_net.random._beta import beta
 from stochastic_net.random._beta_gradient import logit_beta_derivative
 from stochastic_net.random._gamma import gamma_parts
+from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
 
 
 def dirichlet(
-    key: Key, alpha: ArrayLike, shape: Shape | None = None, dtype: DTypeLike | None = None
+    key: Key,
+    alpha: ArrayLike,
+    shape: Shape | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     """Draw x ~ Dirichlet(alpha), non-negative with sum 1 over the last axis; unbiased gradient.
 
@@ -30,6 +37,8 @@ def dirichlet(
       alpha: concentrations, above 0, of shape (..., K) with K >= 1.
       shape: the shape before the last axis, that of `alpha` when None.
       dtype: float16, bfloat16 (both drawn in float32), float32 or float64; JAX's default when None.
+      coupling: "fast", or "smooth" in `alpha` for a fixed key (see `gamma`): sticks are broken at
+        beta quantiles, and each moves with its own, another derivative with the same mean.
 
     Returns:
       An array of shape `shape + (K,)`, each entry above 0 and, for K > 1, below 1.
@@ -56,14 +65,14 @@ def dirichlet(
         )
     entries = jnp.shape(alpha)[-1:]
     draw, alpha = arguments(None if shape is None else (*shape, *entries), dtype, alpha=alpha)
-    x = _dirichlet(key, alpha.reshape(draw.shape))
+    x = (_sticks if check_coupling(coupling) else _dirichlet)(key, alpha.reshape(draw.shape))
     return draw.finish(x, low=0, high=1 if entries > (1,) else np.inf)
 
 
 @jax.jit
 def _dirichlet(key: Key, alpha: Array) -> Array:
     info = jnp.finfo(alpha.dtype)
-    parts = gamma_parts(key, lax.stop_gradient(alpha).ravel())
+    parts = gamma_parts(key, lax.stop_gradient(alpha).ravel(), smooth=False)
     body, log_boost = (part.reshape(alpha.shape) for part in parts)
     # The largest entry has weight body: the sum neither underflows nor overflows.
     size = jnp.log(body) + log_boost
@@ -74,6 +83,16 @@ def _dirichlet(key: Key, alpha: Array) -> Array:
     if alpha.shape[-1] == 1:
         return jnp.ones_like(alpha)
     return _move(jnp.clip(x, info.tiny, 1 - info.epsneg), alpha)
+
+
+@jax.jit
+def _sticks(key: Key, alpha: Array) -> Array:
+    """Break sticks, each share a quantile of its beta law: another coupling, of the same law."""
+    rest = jnp.flip(jnp.cumsum(jnp.flip(alpha, -1), -1), -1)[..., 1:]
+    share = beta(key, alpha[..., :-1], rest, dtype=alpha.dtype, coupling="smooth")
+    left = jnp.cumprod(1 - share, -1)
+    one = jnp.ones_like(alpha[..., :1])
+    return jnp.concatenate([share, one], -1) * jnp.concatenate([one, left], -1)
 
 
 @jax.custom_jvp

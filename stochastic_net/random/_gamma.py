@@ -1,5 +1,6 @@
 """The gamma distribution and what is one gamma variate: its logarithm, its inverse, its powers."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -12,11 +13,14 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
 from stochastic_net.random._gamma_gradient import log_gamma_derivative
 from stochastic_net.random._implicit import finite, moving
+from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
 from stochastic_net.random._rejection import first_accepted
+from stochastic_net.random._smooth import log_gamma_quantile
 from stochastic_net.random._stream import (
     Stream,
     log_uniform,
+    random_sign,
     standard_normal,
     stream,
     uniforms,
@@ -26,7 +30,12 @@ _BOOST = 2**32 - 1  # the place in the stream of the uniform that takes Gamma(a 
 
 
 def gamma(
-    key: Key, a: ArrayLike, shape: Shape | None = None, dtype: DTypeLike | None = None
+    key: Key,
+    a: ArrayLike,
+    shape: Shape | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     r"""Draw z ~ Gamma(a, 1), density z^(a-1) e^-z / Gamma(a); the pathwise gradient is unbiased.
 
@@ -40,13 +49,17 @@ def gamma(
       a: the shape parameter, above 0.
       shape: shape of the draw, that of `a` when None.
       dtype: float16, bfloat16 (both drawn in float32), float32 or float64; JAX's default when None.
+      coupling: "fast" draws by rejection, so that a draw of a fixed key jumps as `a` moves;
+        "smooth" inverts the distribution function, at many times the cost: finite differences with
+        a fixed key then agree with the gradient. Law and gradient are the same.
 
     Returns:
       An array of that shape and dtype, above 0. NaN where a traced `a` is NaN or not positive.
 
     Raises:
       TypeError: `key` is not a typed key, `a` is not real, or `dtype` is not a float.
-      ValueError: an entry of `a` is not positive, or the shapes do not broadcast.
+      ValueError: an entry of `a` is not positive, the shapes do not broadcast, or `coupling` is
+        another word.
 
     Example:
       >>> import jax, stochastic_net as sn
@@ -60,11 +73,16 @@ def gamma(
     check_key(key)
     positive(a=a)
     draw, a = arguments(shape, dtype, a=a)
-    return draw.finish(_gamma(key, a), low=0)
+    return draw.finish(_gamma(key, a, check_coupling(coupling)), low=0)
 
 
 def loggamma(
-    key: Key, a: ArrayLike, shape: Shape | None = None, dtype: DTypeLike | None = None
+    key: Key,
+    a: ArrayLike,
+    shape: Shape | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     """Draw log z for z ~ Gamma(a, 1), also where z would underflow; the gradient is unbiased.
 
@@ -80,11 +98,16 @@ def loggamma(
     check_key(key)
     positive(a=a)
     draw, a = arguments(shape, dtype, a=a)
-    return draw.finish(_loggamma(key, a))
+    return draw.finish(_loggamma(key, a, check_coupling(coupling)))
 
 
 def chisquare(
-    key: Key, df: ArrayLike, shape: Shape | None = None, dtype: DTypeLike | None = None
+    key: Key,
+    df: ArrayLike,
+    shape: Shape | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     """Draw from the chi-square distribution, 2 Gamma(df / 2, 1); the gradient is unbiased.
 
@@ -98,11 +121,16 @@ def chisquare(
     check_key(key)
     positive(df=df)
     draw, df = arguments(shape, dtype, df=df)
-    return draw.finish(2 * _gamma(key, 0.5 * df), low=0)
+    return draw.finish(2 * _gamma(key, 0.5 * df, check_coupling(coupling)), low=0)
 
 
 def inverse_gamma(
-    key: Key, a: ArrayLike, shape: Shape | None = None, dtype: DTypeLike | None = None
+    key: Key,
+    a: ArrayLike,
+    shape: Shape | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     """Draw 1 / z for z ~ Gamma(a, 1); the pathwise gradient is unbiased.
 
@@ -117,11 +145,16 @@ def inverse_gamma(
     check_key(key)
     positive(a=a)
     draw, a = arguments(shape, dtype, a=a)
-    return draw.finish(_inverse_gamma(key, a), low=0)
+    return draw.finish(_inverse_gamma(key, a, check_coupling(coupling)), low=0)
 
 
 def generalized_normal(
-    key: Key, p: ArrayLike, shape: Shape | None = None, dtype: DTypeLike | None = None
+    key: Key,
+    p: ArrayLike,
+    shape: Shape | None = None,
+    dtype: DTypeLike | None = None,
+    *,
+    coupling: Coupling = "fast",
 ) -> Array:
     """Draw from the density proportional to exp(-|z|^p); the pathwise gradient is unbiased.
 
@@ -136,7 +169,7 @@ def generalized_normal(
     check_key(key)
     positive(p=p)
     draw, p = arguments(shape, dtype, p=p)
-    return draw.finish(_generalized_normal(key, p))
+    return draw.finish(_generalized_normal(key, p, check_coupling(coupling)))
 
 
 class Parts(NamedTuple):
@@ -146,8 +179,15 @@ class Parts(NamedTuple):
     log_boost: Array
 
 
-def gamma_parts(key: Key, a: Array) -> Parts:
-    """Draw Gamma(a, 1), without derivatives.
+def gamma_parts(key: Key, a: Array, smooth: bool) -> Parts:
+    """Draw Gamma(a, 1), without derivatives: as a quantile where it is to be smooth in a."""
+    if smooth:
+        return Parts(jnp.ones_like(a), log_gamma_quantile(key, a))
+    return _rejection(key, a)
+
+
+def _rejection(key: Key, a: Array) -> Parts:
+    """Draw Gamma(a, 1).
 
     The rejection of Marsaglia & Tsang (2000, "A simple method for generating gamma variables"),
     which accepts 98 % at a = 2 and more above. A shape below 2 is drawn as Gamma(a + 1) U^(1/a).
@@ -169,33 +209,31 @@ def _cube(words: Stream, n: Array, d: Array) -> Array:
     return jnp.where(rejected, jnp.inf, (1 + w) * (1 + w) * (1 + w))
 
 
-@jax.jit
-def _gamma(key: Key, a: Array) -> Array:
-    body, log_boost = gamma_parts(key, lax.stop_gradient(a))
+@partial(jax.jit, static_argnums=2)
+def _gamma(key: Key, a: Array, smooth: bool) -> Array:
+    body, log_boost = gamma_parts(key, lax.stop_gradient(a), smooth)
     return _move(jnp.maximum(body * jnp.exp(log_boost), jnp.finfo(a.dtype).tiny), a)
 
 
-@jax.jit
-def _loggamma(key: Key, a: Array) -> Array:
-    body, log_boost = gamma_parts(key, lax.stop_gradient(a))
+@partial(jax.jit, static_argnums=2)
+def _loggamma(key: Key, a: Array, smooth: bool) -> Array:
+    body, log_boost = gamma_parts(key, lax.stop_gradient(a), smooth)
     return _move_log(jnp.log(body) + log_boost, a)
 
 
-@jax.jit
-def _inverse_gamma(key: Key, a: Array) -> Array:
-    body, log_boost = gamma_parts(key, lax.stop_gradient(a))
+@partial(jax.jit, static_argnums=2)
+def _inverse_gamma(key: Key, a: Array, smooth: bool) -> Array:
+    body, log_boost = gamma_parts(key, lax.stop_gradient(a), smooth)
     return _move_inverse(jnp.minimum(jnp.exp(-log_boost) / body, jnp.finfo(a.dtype).max), a)
 
 
-@jax.jit
-def _generalized_normal(key: Key, p: Array) -> Array:
+@partial(jax.jit, static_argnums=2)
+def _generalized_normal(key: Key, p: Array, smooth: bool) -> Array:
     size_key, sign_key = jax.random.split(key)
-    body, log_boost = gamma_parts(size_key, 1 / lax.stop_gradient(p))
+    body, log_boost = gamma_parts(size_key, 1 / lax.stop_gradient(p), smooth)
     size = jnp.exp((jnp.log(body) + log_boost) / lax.stop_gradient(p))
-    (word, _) = stream(sign_key, p.shape)(0)
-    sign = jnp.where(word >> np.uint32(31), -1, 1).astype(p.dtype)
     info = jnp.finfo(p.dtype)
-    return _move_power(sign * jnp.clip(size, info.tiny, info.max), p)
+    return _move_power(random_sign(sign_key, p) * jnp.clip(size, info.tiny, info.max), p)
 
 
 @moving

@@ -25,8 +25,16 @@ from jax import lax
 from stochastic_net._types import Array
 from stochastic_net.random._digamma import gamma_score
 from stochastic_net.random._quadrature import unit_nodes
+from stochastic_net.random._stirling import log_gamma_kernel
 
 _CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
+
+
+def gamma_tails(a: Array, z: Array, log_z: Array) -> tuple[Array, Array]:
+    """P(a, z) and Q(a, z), the masses of Gamma(a, 1) below and above z, each exact where small."""
+    _, below, (j0, _) = _one_side(a, z, log_z)
+    mass = jnp.exp(log_gamma_kernel(a, z, log_z)) * jnp.where(below, (1 + z * j0) / a, j0)
+    return jnp.where(below, mass, 1 - mass), jnp.where(below, 1 - mass, mass)
 
 
 def log_gamma_derivative(a: Array, z: Array, log_z: Array) -> Array:
@@ -34,14 +42,19 @@ def log_gamma_derivative(a: Array, z: Array, log_z: Array) -> Array:
 
     `z` may have underflowed to 0 where `log_z` has not.
     """
+    c, below, (j0, j1) = _one_side(a, z, log_z)
+    lower = (c * (1 + z * j0) + z * j1) / a
+    upper = (1 / a - c) * j0 + j1
+    return jnp.where(below, lower, upper)
+
+
+def _one_side(a: Array, z: Array, log_z: Array) -> tuple[Array, Array, tuple[Array, Array]]:
+    """c, on which side of z nothing cancels, and J_0 and J_1 of that side."""
     c = gamma_score(a, z, log_z)
     below = c >= 0
     side = jnp.where(below, -1.0, 1.0).astype(a.dtype)
     slope = (z - a) - below.astype(a.dtype)  # of E, for y of either sign
-    j0, j1 = _integrals(z, slope, side)
-    lower = (c * (1 + z * j0) + z * j1) / a
-    upper = (1 / a - c) * j0 + j1
-    return jnp.where(below, lower, upper)
+    return c, below, _integrals(z, slope, side)
 
 
 def _integrals(z: Array, slope: Array, side: Array) -> tuple[Array, Array]:

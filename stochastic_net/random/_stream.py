@@ -48,6 +48,12 @@ def standard_normal(uniform: Array) -> Array:
     return np.asarray(math.sqrt(2), uniform.dtype) * lax.erf_inv(2 * uniform - 1)
 
 
+def random_sign(key: Key, like: Array) -> Array:
+    """-1 or 1 for every element of `like`, in its dtype."""
+    word, _ = stream(key, like.shape)(0)
+    return jnp.where(word >> np.uint32(31) == 0, 1, -1).astype(like.dtype)
+
+
 def log_uniform(words: Stream, n: ArrayLike, dtype: DTypeLike) -> Array:
     """log U for the n-th uniform number of every element, in cells of 2^-32 or finer near U = 0."""
     high, low = words(n)
