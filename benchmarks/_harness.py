@@ -153,9 +153,9 @@ def show(report: dict) -> None:
         rows = [row for row in report["rows"] if row["task"] == task]
         table.add_section()
         table.add_row(f"[bold]{task}[/]")
-        table.add_row("this machine's limit", f"{rows[0]['limit_ms']:.1f}")
+        table.add_row("this machine's limit", f"{rows[0]['limit_ms']:.2f}")
         for r in rows:
-            figures = [f"{r['ms']:.1f}", f"{r['ratio']:.3f}", f"{r['low']:.3f} to {r['high']:.3f}"]
+            figures = [f"{r['ms']:.2f}", f"{r['ratio']:.3f}", f"{r['low']:.3f} to {r['high']:.3f}"]
             figures += [f"{r['x_limit']:.1f}"]
             rest = (("compile_s", ".2f"), ("plan_mb", ".1f"), ("peak_mb", ".1f"))
             figures += ["-" if r[name] is None else format(r[name], spec) for name, spec in rest]

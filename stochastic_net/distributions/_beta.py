@@ -1,12 +1,18 @@
 """The beta distribution."""
 
 import jax.numpy as jnp
-from jax.scipy.special import betainc
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._stirling import (LOG_2PI, bregman_lgamma_less_deviance, deviance, digamma_less_log, stirling_error)
+from stochastic_net.distributions._incomplete import beta_below
+from stochastic_net.distributions._stirling import (
+    LOG_2PI,
+    bregman_lgamma_less_deviance,
+    deviance,
+    digamma_less_log,
+    stirling_error,
+)
 from stochastic_net.distributions._support import positive, unit_interval
 from stochastic_net.random import beta
 
@@ -14,8 +20,8 @@ from stochastic_net.random import beta
 class Beta(Family):
     """Elements of (0, 1) with a density proportional to z^(a - 1) (1 - z)^(b - 1).
 
-    a = concentration1, b = concentration0. Drawn by `sn.random.beta` with implicit derivatives, never
-    0 or 1. The log-density keeps its digits at concentrations of 1e6.
+    a = concentration1, b = concentration0. Drawn by `sn.random.beta` with implicit derivatives,
+    never 0 or 1. The log-density keeps its digits at concentrations of 1e6.
 
     Args:
       concentration1: positive.
@@ -48,7 +54,7 @@ class Beta(Family):
         return error - misfit + 0.5 * (self._log_share() - LOG_2PI) - jnp.log(x) - jnp.log1p(-x)
 
     def _cdf(self, x: Array) -> Array:
-        return betainc(self.concentration1, self.concentration0, x)
+        return beta_below(self.concentration1, self.concentration0, x, 1 - x)
 
     def _mean(self) -> Array:
         return self.concentration1 / self._total()

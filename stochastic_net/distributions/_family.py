@@ -23,9 +23,7 @@ class _Rule:
     event_ndim: int
 
 
-def parameter(
-    support: Support, default: Any = dataclasses.MISSING, *, event_ndim: int = 0
-) -> Any:
+def parameter(support: Support, default: Any = dataclasses.MISSING, *, event_ndim: int = 0) -> Any:
     """Declare a parameter: the set it lies in, and how many of its last axes are of the event."""
     metadata = {"rule": _Rule(support, event_ndim)}
     return dataclasses.field(default=default, metadata=metadata)
@@ -61,8 +59,9 @@ class Family:
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, eq=False)(cls)  # pyrefly: ignore
-        cls._fields = {f.name: f.metadata["rule"] for f in dataclasses.fields(cls)}  # pyrefly: ignore
+        dataclasses.dataclass(frozen=True, eq=False)(cls)
+        fields: Any = dataclasses.fields(cls)  # pyrefly: ignore
+        cls._fields = {field.name: field.metadata["rule"] for field in fields}
         cls.__init__ = _checked(cls.__init__)
         names = tuple(cls._fields)
         jax.tree_util.register_pytree_with_keys(
@@ -103,7 +102,8 @@ class Family:
         """Draw an array of shape `shape + self.shape`.
 
         Args:
-          key: one typed key, consumed. For one key per example: `jax.vmap(type(d).sample)(d, keys)`.
+          key: one typed key, consumed. For one key per example map over both:
+            `jax.vmap(Laplace.sample)(d, keys)`.
           shape: how many independent draws, as leading axes.
 
         Raises:
@@ -201,7 +201,9 @@ class Family:
         """`need(valid, value, message)` for what concerns several parameters at once."""
 
     def _lacks(self, method: str, remedy: str) -> NoReturn:
-        raise NotImplementedError(f"{type(self).__name__} has no closed form of {method}. {remedy}.")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no closed form of {method}. {remedy}."
+        )
 
     def _require(self, need: Callable[..., None]) -> None:
         for name, rule in self._fields.items():
@@ -214,7 +216,7 @@ class Family:
         return jnp.broadcast_to(moment, self.shape).astype(self.dtype)
 
     def _spread(self, batch: Shape) -> Self:
-        """This distribution in the dtype to compute in, its parameters broadcast to `batch`."""
+        """The same distribution in the dtype to compute in, its parameters broadcast to `batch`."""
         dtype = compute_dtype(self.dtype)
 
         def spread(name: str, rule: _Rule) -> Array:
@@ -230,7 +232,7 @@ class Family:
         return _unchecked(type(self), ((n, a if i else a.astype(dtype)) for n, i, a in arrays))
 
     def _meet(self, name: str, value: ArrayLike) -> tuple[Array, Self]:
-        """`value` and this distribution, in the dtype to compute in and of one shape."""
+        """`value` and the distribution, in the dtype to compute in and of one shape."""
         x = real_array(name, value).astype(compute_dtype(self.dtype))
         if x.shape == self.event_shape:
             batch = self.batch_shape

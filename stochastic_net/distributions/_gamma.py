@@ -1,13 +1,20 @@
 """The gamma distribution."""
 
 import jax.numpy as jnp
-from jax.scipy.special import gammainc
 
 from stochastic_net._types import Array, Key, Shape
+from stochastic_net.distributions._exponential import Exponential
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._exponential import Exponential
-from stochastic_net.distributions._stirling import (LOG_2PI, bregman_lgamma_less_deviance, deviance, digamma_less_log, log_gamma_kernel, stirling_error)
+from stochastic_net.distributions._incomplete import gamma_tails
+from stochastic_net.distributions._stirling import (
+    LOG_2PI,
+    bregman_lgamma_less_deviance,
+    deviance,
+    digamma_less_log,
+    log_gamma_kernel,
+    stirling_error,
+)
 from stochastic_net.distributions._support import positive
 from stochastic_net.random import gamma
 
@@ -15,9 +22,9 @@ from stochastic_net.random import gamma
 class Gamma(Family):
     """Gamma elements: the density is proportional to z^(concentration - 1) exp(-rate z) for z > 0.
 
-    Drawn by `sn.random.gamma`; the derivative in the concentration is implicit (Figurnov et al. 2018,
-    arXiv:1805.08498), in the rate it is exact. The log-density keeps its digits at a concentration of
-    1e6.
+    Drawn by `sn.random.gamma`; the derivative in the concentration is implicit (Figurnov et al.
+    2018, arXiv:1805.08498), in the rate it is exact. The log-density keeps its digits at a
+    concentration of 1e6.
 
     Args:
       concentration: positive.
@@ -47,7 +54,7 @@ class Gamma(Family):
         return log_gamma_kernel(self.concentration, self.rate * x) - jnp.log(x)
 
     def _cdf(self, x: Array) -> Array:
-        return gammainc(self.concentration, self.rate * x)
+        return gamma_tails(self.concentration, self.rate * x)[0]
 
     def _mean(self) -> Array:
         return self.concentration / self.rate

@@ -14,8 +14,9 @@ from stochastic_net.random import generalized_normal
 class GeneralizedNormal(Family):
     """Elements with a density proportional to exp(-abs((z - loc) / scale)^power).
 
-    Laplace at power 1, normal of deviation scale / sqrt(2) at power 2, uniform in the limit. Drawn by
-    `sn.random.generalized_normal`; the derivative in the power is implicit, the others are exact.
+    Laplace at power 1, normal of deviation scale / sqrt(2) at power 2, uniform in the limit. Drawn
+    by `sn.random.generalized_normal`; the derivative in the power is implicit, the others are
+    exact.
 
     Args:
       loc: real floating array, or a number.

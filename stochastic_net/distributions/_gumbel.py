@@ -28,8 +28,8 @@ class Gumbel(Family):
 
     Example:
       >>> import stochastic_net as sn
-      >>> print(sn.distributions.Gumbel(0.0, 1.0).mean)
-      0.57721...
+      >>> print(f"{sn.distributions.Gumbel(0.0, 1.0).mean:.4f}")
+      0.5772
     """
 
     loc: Array = parameter(real, 0.0)
@@ -45,7 +45,8 @@ class Gumbel(Family):
 
     def _log_prob(self, x: Array) -> Array:
         t = self._standardise(x)
-        return -(t + jnp.exp(-t)) - jnp.log(self.scale)
+        most = 0.9 * math.log(float(jnp.finfo(t.dtype).max))  # finite, and so is its derivative
+        return -(t + jnp.exp(jnp.minimum(-t, most))) - jnp.log(self.scale)
 
     def _cdf(self, x: Array) -> Array:
         return jnp.exp(-jnp.exp(-self._standardise(x)))

@@ -24,8 +24,8 @@ class HalfNormal(Family):
 
     Example:
       >>> import stochastic_net as sn
-      >>> print(sn.distributions.HalfNormal(1.0).mean)
-      0.79788...
+      >>> print(f"{sn.distributions.HalfNormal(1.0).mean:.4f}")
+      0.7979
     """
 
     scale: Array = parameter(positive, 1.0)

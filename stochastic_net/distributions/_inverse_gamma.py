@@ -1,20 +1,26 @@
 """The inverse gamma distribution."""
 
 import jax.numpy as jnp
-from jax.scipy.special import gammaincc
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._gamma import gamma_divergence
+from stochastic_net.distributions._incomplete import gamma_tails
 from stochastic_net.distributions._stable import exp_open
-from stochastic_net.distributions._stirling import LOG_2PI, digamma_less_log, log_gamma_kernel, stirling_error
+from stochastic_net.distributions._stirling import (
+    LOG_2PI,
+    digamma_less_log,
+    log_gamma_kernel,
+    stirling_error,
+)
 from stochastic_net.distributions._support import positive
 from stochastic_net.random import loggamma
 
 
 class InverseGamma(Family):
-    """One over gamma elements: the density is proportional to z^(-concentration - 1) exp(-rate / z).
+    """One over gamma elements: the density is proportional to z^(-concentration - 1) exp(-rate /
+    z).
 
     Drawn from `sn.random.loggamma`, so that a small concentration does not overflow; the derivative
     in the concentration is implicit, in the rate exact.
@@ -47,7 +53,7 @@ class InverseGamma(Family):
         return log_gamma_kernel(self.concentration, self.rate / x) - jnp.log(x)
 
     def _cdf(self, x: Array) -> Array:
-        return gammaincc(self.concentration, self.rate / x)
+        return gamma_tails(self.concentration, self.rate / x)[1]
 
     def _mean(self) -> Array:
         return self.rate / self._above(1)

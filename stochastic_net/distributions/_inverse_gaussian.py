@@ -17,8 +17,8 @@ from stochastic_net.random._mills import mills
 class InverseGaussian(Family):
     """The first passage of a drifting Brownian motion: mean `loc`, variance loc^3 / concentration.
 
-    The density is sqrt(c / (2 pi z^3)) exp(-c (z - loc)^2 / (2 loc^2 z)), c = concentration. Drawn by
-    `sn.random.wald`, with a derivative in `loc` that `jax.random.wald` gets wrong.
+    The density is sqrt(c / (2 pi z^3)) exp(-c (z - loc)^2 / (2 loc^2 z)), c = concentration. Drawn
+    by `sn.random.wald`, with a derivative in `loc` that `jax.random.wald` gets wrong.
 
     Args:
       loc: the mean; positive.

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from stochastic_net._types import Array, Distribution
+from stochastic_net._types import Array, Distribution, Key
+from stochastic_net.distributions._convert import own
 from stochastic_net.distributions._gaussian import Gaussian
 from stochastic_net.random import compute_dtype
 
@@ -13,33 +14,48 @@ Rule = Callable[..., Array]
 _RULES: dict[tuple[type, type], Rule] = {}
 
 
-def kl(p: Distribution, q: Distribution) -> Array:
-    r"""KL(p || q) = E_p log p(z)/q(z) in nats, elementwise; sum it over the event yourself.
+def kl(p: Distribution, q: Distribution, *, key: Key | None = None, num_samples: int = 1) -> Array:
+    r"""KL(p || q) = E_p log p(z)/q(z) in nats, of each event; sum it over the batch yourself.
+
+    In closed form where a rule is registered for the two types, else an error; or, if a `key` is
+    given, the mean of log p(z)/q(z) over `num_samples` draws z of p: unbiased, and so is its
+    derivative if the draws of p have one (those of discrete families raise). An estimate may be
+    negative.
 
     For Gaussians ((d - log(1 + d)) + (p.mean - q.mean)^2 / q.var) / 2 with
     d = (p.var - q.var) / q.var, computed without cancellation: exact to float32 where p and q
     nearly agree (the usual form loses all digits there). Infinite where exactly one of the two
-    variances is zero, 0 where both are and the means agree.
+    variances is zero, 0 where both are and the means agree. The other rules avoid cancellation in
+    the same way.
 
     Args:
       p, q: distributions of one shape; either may be a scalar (a prior, say).
+      key: one typed key, consumed by the estimate; ignored where a rule is registered.
+      num_samples: how many draws the estimate averages.
 
     Raises:
-      TypeError: no rule for the two types; teach one with `sn.distributions.kl_rule`.
+      TypeError: no rule for the two types and no key; teach one with `sn.distributions.kl_rule`.
       ValueError: the shapes differ.
 
     Example:
-      >>> import stochastic_net as sn
+      >>> import jax, stochastic_net as sn
       >>> print(sn.kl(sn.Gaussian(1.0, 1.0), sn.Gaussian(0.0, 1.0)))
       0.5
+      >>> p, q = sn.distributions.Laplace(0.0, 1.0), sn.Gaussian(0.0, 2.0)
+      >>> print(sn.kl(p, q, key=jax.random.key(0), num_samples=1000).shape)
+      ()
     """
+    p, q = own(p), own(q)
     rule = _RULES.get((type(p), type(q)))
-    if rule is None:
-        raise TypeError(
-            f"no KL divergence is known from {type(p).__name__} to {type(q).__name__}. Teach one: "
-            f"@sn.distributions.kl_rule({type(p).__name__}, {type(q).__name__})."
-        )
-    return rule(p, q)
+    if rule is not None:
+        return rule(p, q)
+    if key is not None:
+        return _estimate(p, q, key, num_samples)
+    raise TypeError(
+        f"no KL divergence is known from {type(p).__name__} to {type(q).__name__}. Teach one: "
+        f"@sn.distributions.kl_rule({type(p).__name__}, {type(q).__name__}); or estimate it by "
+        "draws: sn.kl(p, q, key=key, num_samples=100)."
+    )
 
 
 def kl_rule(p_type: type, q_type: type) -> Callable[[Rule], Rule]:
@@ -59,6 +75,11 @@ def kl_rule(p_type: type, q_type: type) -> Callable[[Rule], Rule]:
         return rule
 
     return register
+
+
+def _estimate(p: Distribution, q: Distribution, key: Key, num_samples: int) -> Array:
+    z = p.sample(key, (num_samples,))
+    return (p.log_prob(z) - q.log_prob(z)).mean(0)
 
 
 @kl_rule(Gaussian, Gaussian)

@@ -16,8 +16,8 @@ _TINY = 1e-37  # keeps log1mexp finite where a product has underflowed
 class Kumaraswamy(Family):
     """Elements of (0, 1) with the cdf 1 - (1 - z^a)^b, a = concentration1, b = concentration0.
 
-    Drawn by inverse cdf in log space from 64 random bits, so that small concentrations give neither 0
-    nor 1. The derivatives are exact (Kumaraswamy 1980; Nalisnick & Smyth 2017, arXiv:1605.06197).
+    Drawn by inverse cdf in log space from 64 random bits, so that small concentrations give neither
+    0 nor 1. The derivatives are exact (Kumaraswamy 1980; Nalisnick & Smyth 2017, arXiv:1605.06197).
 
     Args:
       concentration1: positive.

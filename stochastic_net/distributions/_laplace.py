@@ -8,6 +8,7 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
+from stochastic_net.distributions._stable import exp_less_linear
 from stochastic_net.distributions._stirling import deviance
 from stochastic_net.distributions._support import positive, real
 
@@ -67,6 +68,5 @@ class Laplace(Family):
 def _(p: Laplace, q: Laplace) -> Array:
     distance = abs(p.loc - q.loc)
     t, r = distance / p.scale, distance / q.scale
-    # exp(-t) - 1 + t, which is t^2 / 2 where the two nearly agree
-    shift = jnp.where(t < 0.1, t * t * (0.5 - t * (1 / 6 - t / 24 * (1 - t / 5))), jnp.expm1(-t) + t)
+    shift = exp_less_linear(-t)
     return deviance(jnp.ones_like(t), p.scale / q.scale) + r * shift / jnp.where(t > 0, t, 1.0)

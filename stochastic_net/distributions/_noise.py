@@ -21,7 +21,8 @@ def two_sided_uniform(key: Key, shape: Shape, dtype: DTypeLike) -> TwoSided:
     """64 random bits an element: the distance to either end is as fine as floats are there.
 
     A float32 of 23 random bits, as `jax.random.uniform` makes them, has no value between 0 and
-    1.2e-7, nor between 1 - 1.2e-7 and 1: an inverse cdf turns that into missing tails and infinities.
+    1.2e-7, nor between 1 - 1.2e-7 and 1: an inverse cdf turns that into missing tails and
+    infinities.
     """
     # XLA compiles a draw in three or more dimensions 5 to 30 times slower. The leading axis stays,
     # so that the draw can be sharded over the batch.

@@ -16,8 +16,8 @@ from stochastic_net.distributions._support import interval, positive
 class Pareto(Family):
     """Elements with a power tail: P(Z > z) = (scale / z)^alpha for z >= scale.
 
-    Drawn by inverse cdf in log space from 64 random bits, with exact derivatives; what a float cannot
-    hold is its largest number.
+    Drawn by inverse cdf in log space from 64 random bits, with exact derivatives; what a float
+    cannot hold is its largest number.
 
     Args:
       scale: the smallest value; positive.

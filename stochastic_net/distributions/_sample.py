@@ -3,6 +3,7 @@
 import jax
 
 from stochastic_net._types import Key, PyTree, is_distribution
+from stochastic_net.distributions._convert import own
 from stochastic_net.random import check_key, named_key
 
 
@@ -12,6 +13,7 @@ def sample(tree: PyTree, key: Key) -> PyTree:
     The noise of a leaf is a function of the key and of the leaf's path: adding an entry to the
     tree does not change the draws of the others. If the tree is itself a distribution the draw is
     `tree.sample(key)`.
+    NumPyro's distributions are drawn by the samplers of this library where it has the family.
 
     Args:
       tree: any pytree (a dict of parameters, an `nnx.State`, a module) holding distributions.
@@ -35,4 +37,4 @@ def sample(tree: PyTree, key: Key) -> PyTree:
 def _draw(leaf: PyTree, path: tuple, key: Key) -> PyTree:
     if not is_distribution(leaf):
         return leaf
-    return leaf.sample(named_key(key, jax.tree_util.keystr(path)) if path else key)
+    return own(leaf).sample(named_key(key, jax.tree_util.keystr(path)) if path else key)

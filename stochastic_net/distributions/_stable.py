@@ -1,15 +1,18 @@
 """Elementary functions in the form that keeps their digits, and their derivatives finite."""
 
-import jax
+import math
+
 import jax.numpy as jnp
 
-from stochastic_net._types import Array
+from stochastic_net._types import Array, ArrayLike
+from stochastic_net.distributions._arguments import parameters
+from stochastic_net.random import require
 
 
 def exp_open(log_x: Array) -> Array:
     """exp, held within the smallest and the largest normal number: neither 0 nor infinite."""
     info = jnp.finfo(log_x.dtype)
-    low, high = (float(jnp.log(jnp.asarray(b, log_x.dtype))) for b in (info.tiny, info.max))
+    low, high = math.log(float(info.tiny)), math.log(float(info.max))
     return jnp.exp(jnp.clip(log_x, low + 1e-4, high - 1e-4))
 
 
@@ -38,11 +41,43 @@ def logit(probs: Array) -> Array:
     return jnp.log(probs) - jnp.log1p(-probs)
 
 
+def exp_less_linear(d: Array) -> Array:
+    """exp(d) - 1 - d >= 0, which is d^2 / 2 near 0."""
+    near = abs(d) < 0.5
+    x = jnp.where(near, d, 0.0)
+    series = x * x * jnp.polyval(jnp.array(_EXP_TAIL, d.dtype), x, unroll=16)
+    return jnp.where(near, series, jnp.expm1(d) - d)
+
+
+def log_deviance(log_p: Array, log_q: Array) -> Array:
+    """p log(p / q) + q - p >= 0, of logarithms that may be -inf; 0 where p and q agree."""
+    absent = log_p == -jnp.inf
+    log_p = jnp.where(absent, 0.0, log_p)
+    d = jnp.where(absent, 0.0, log_q - log_p)
+    near = abs(d) < 0.5
+    close = jnp.exp(log_p) * exp_less_linear(jnp.where(near, d, 0.0))
+    far = jnp.exp(log_q) - jnp.exp(log_p) - jnp.exp(log_p) * d
+    return jnp.where(absent, jnp.exp(log_q), jnp.where(near, close, far))
+
+
 def nan_unless(condition: Array, value: Array) -> Array:
     """`value` where it exists."""
     return jnp.where(condition, value, jnp.nan)
 
 
-def softplus(x: Array) -> Array:
-    """log(1 + exp(x)): minus the log of the probability of failure at a logit of x."""
-    return jax.nn.softplus(x)
+def to_int32(count: Array) -> Array:
+    """Whole floats as int32, the largest one where they are larger."""
+    largest = jnp.iinfo(jnp.int32).max
+    fits = count < largest
+    return jnp.where(fits, jnp.where(fits, count, 0.0).astype(jnp.int32), largest)
+
+
+def probabilities(probs: ArrayLike) -> Array:
+    """`probs` if they are floating probabilities, from 0 to 1."""
+    probs = parameters(probs=probs)[0]
+    require(lambda p: (p >= 0) & (p <= 1), probs, "probs must be probabilities, from 0 to 1.")
+    return probs
+
+
+# (exp(d) - 1 - d) / d^2 = 1/2 + d/6 + d^2/24 + ..., highest power first.
+_EXP_TAIL = tuple(1 / math.factorial(k + 2) for k in reversed(range(13)))

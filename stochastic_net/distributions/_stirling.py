@@ -22,7 +22,7 @@ EULER_GAMMA = 0.5772156649015329
 _SERIES = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
 _SHIFT = {np.dtype(np.float32): (4, 5), np.dtype(np.float64): (10, 8)}  # steps up, terms kept
 # (artanh(v) - v) / v^3 = 1/3 + v^2/5 + v^4/7 + ..., highest power first.
-_ARTANH_TAIL = tuple(1.0 / (2 * k + 3) for k in reversed(range(16)))
+ARTANH_TAIL = tuple(1.0 / (2 * k + 3) for k in reversed(range(16)))
 
 
 def stirling_error(a: Array) -> Array:
@@ -66,7 +66,7 @@ def deviance(x: Array, m: Array) -> Array:
     v = (x - m) / (x + m)
     near = abs(v) < 1 / 3
     square = jnp.where(near, v * v, 0.0)
-    tail = jnp.polyval(jnp.array(_ARTANH_TAIL, x.dtype), square, unroll=16)
+    tail = jnp.polyval(jnp.array(ARTANH_TAIL, x.dtype), square, unroll=16)
     close = (x - m) * v + 2 * x * v * square * tail
     far = jnp.where(x == 0, 0.0, x * log_ratio(jnp.where(x == 0, 1.0, x), m)) + (m - x)
     return jnp.where(near, close, far)
@@ -99,8 +99,9 @@ def log_poisson(k: Array, rate: Array) -> Array:
 
 def log_gamma_kernel(a: Array, y: Array) -> Array:
     """a log(y) - y - lgamma(a): the log-density of log Gamma(a) at log(y)."""
-    tiny = jnp.finfo(y.dtype).tiny
-    return log_poisson(a, jnp.maximum(y, tiny)) + jnp.log(a)
+    info = jnp.finfo(y.dtype)
+    y = jnp.clip(y, float(info.tiny), 0.1 * float(info.max))  # finite, and so is its derivative
+    return log_poisson(a, y) + jnp.log(a)
 
 
 def log_binomial(k: Array, n: Array, p: Array, q: Array) -> Array:

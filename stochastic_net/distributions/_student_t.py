@@ -1,10 +1,10 @@
 """Student's t distribution."""
 
 import jax.numpy as jnp
-from jax.scipy.special import betainc
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
+from stochastic_net.distributions._incomplete import t_above
 from stochastic_net.distributions._stable import log1p_square, nan_unless
 from stochastic_net.distributions._stirling import LOG_2PI, digamma_less_log, lgamma_increment
 from stochastic_net.distributions._support import positive, real
@@ -14,8 +14,8 @@ from stochastic_net.random import t
 class StudentT(Family):
     """Elements with the power tail of t: z = loc + scale * N(0, 1) / sqrt(chi-square(df) / df).
 
-    Drawn by `sn.random.t`; the derivative in `df` is implicit, the others are exact. The log-density
-    tends to the normal one for large `df`, digits included.
+    Drawn by `sn.random.t`; the derivative in `df` is implicit, the others are exact. The
+    log-density tends to the normal one for large `df`, digits included.
 
     Args:
       df: degrees of freedom; positive.
@@ -51,8 +51,7 @@ class StudentT(Family):
 
     def _cdf(self, x: Array) -> Array:
         standard = (x - self.loc) / self.scale
-        share = self.df / (self.df + standard * standard)
-        tail = 0.5 * betainc(0.5 * self.df, jnp.full_like(x, 0.5), share)
+        tail = t_above(self.df, abs(standard))
         return jnp.where(standard < 0, tail, 1 - tail)
 
     def _mean(self) -> Array:

@@ -29,6 +29,8 @@ class Support:
           False
         """
         x = jnp.asarray(x)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            x = x.astype(jnp.result_type(float))
         return ~self.excludes(x) & ~self._over_event(jnp.isnan(x))
 
     def excludes(self, x: Array) -> Array:
@@ -61,13 +63,14 @@ class Interval(Support):
 
     def excludes(self, x: Array) -> Array:
         """Below, above, on an open end, or infinite."""
-        below = x <= self.low if self.open_low else x < self.low
-        above = x >= self.high if self.open_high else x > self.high
+        x, low, high = _between(x, self.low, self.high)
+        below = x <= low if self.open_low else x < low
+        above = x >= high if self.open_high else x > high
         return below | above | jnp.isinf(x)
 
     def interior(self, x: Array) -> Array:
         """The middle, or one away from the only finite end, or 0."""
-        low, high = (jnp.broadcast_to(jnp.asarray(b, x.dtype), x.shape) for b in self._bounds)
+        x, low, high = _between(x, self.low, self.high)
         has_low, has_high = jnp.isfinite(low), jnp.isfinite(high)
         low, high = jnp.where(has_low, low, high - 1), jnp.where(has_high, high, low + 1)
         return jnp.where(has_low | has_high, 0.5 * low + 0.5 * high, 0.0)
@@ -76,12 +79,7 @@ class Interval(Support):
         """The nearest value of `dtype` in the interval; the derivative of a finite draw is kept."""
         low = _innermost(self.low, self.open_low, dtype)
         high = -_innermost(-self.high, self.open_high, dtype)  # pyrefly: ignore
-        low, high = (jnp.broadcast_to(jnp.asarray(b, draw.dtype), draw.shape) for b in (low, high))
-        return _clip(draw, low, high).astype(dtype)
-
-    @property
-    def _bounds(self) -> tuple[ArrayLike, ArrayLike]:
-        return self.low, self.high
+        return _clip(*_between(draw, low, high)).astype(dtype)
 
     def __str__(self) -> str:
         if isinstance(self.low, float | int) and isinstance(self.high, float | int):
@@ -120,12 +118,13 @@ class Integers(Support):
 
     def excludes(self, x: Array) -> Array:
         """Below, above, infinite, or between two integers."""
+        x, low, high = _between(x, self.low, self.high)
         between = (x != jnp.floor(x)) & ~jnp.isnan(x)
-        return (x < self.low) | (x > self.high) | jnp.isinf(x) | between
+        return (x < low) | (x > high) | jnp.isinf(x) | between
 
     def interior(self, x: Array) -> Array:
         """The lowest."""
-        return jnp.broadcast_to(jnp.asarray(self.low, x.dtype), x.shape)
+        return _between(x, self.low, self.high)[1]
 
     def __str__(self) -> str:
         return f"integers from {self.low} to {self.high}"
@@ -213,6 +212,14 @@ sphere = Sphere()
 def interval(low: ArrayLike, high: ArrayLike) -> Interval:
     """The numbers from `low` to `high`, both included where they are finite."""
     return Interval(low, high)
+
+
+def _between(x: Array, low: ArrayLike, high: ArrayLike) -> tuple[Array, Array, Array]:
+    """A value and its bounds in one dtype and of one shape, said aloud."""
+    arrays = (jnp.asarray(x), jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype))
+    shape = jnp.broadcast_shapes(*(array.shape for array in arrays))
+    x, low, high = (jnp.broadcast_to(array, shape) for array in arrays)
+    return x, low, high
 
 
 def _innermost(low: ArrayLike, is_open: bool, dtype: DTypeLike) -> ArrayLike:

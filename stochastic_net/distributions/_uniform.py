@@ -37,7 +37,9 @@ class Uniform(Family):
 
     def _check(self, need) -> None:
         low, high = jnp.broadcast_arrays(self.low, self.high)
-        need(lambda width: width > 0, high - low, "Uniform needs low < high; high - low must be > 0.")
+        need(
+            lambda width: width > 0, high - low, "Uniform needs low < high; high - low must be > 0."
+        )
 
     def _sample(self, key: Key, shape: Shape) -> Array:
         return _noise.between(key, self.low, self.high)

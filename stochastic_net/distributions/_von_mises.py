@@ -17,8 +17,8 @@ class VonMises(Family):
     """Angles with a density proportional to exp(concentration cos(z - loc)).
 
     Drawn by `sn.random.von_mises` and brought to [-pi, pi]; the derivative in the concentration is
-    implicit. It is unbiased for functions of the angle that have the period 2 pi. `mean` is the mean
-    direction, `var` the circular variance 1 - E cos(z - loc).
+    implicit. It is unbiased for functions of the angle that have the period 2 pi. `mean` is the
+    mean direction, `var` the circular variance 1 - E cos(z - loc).
 
     Args:
       loc: the mean direction, in radians.

@@ -26,7 +26,7 @@ def gamma_score(a: Array, x: Array, log_x: Array) -> Array:
     """
     z = a + _height(a)
     near = x > 0.5 * z
-    close = jnp.log1p((z - x) / jnp.where(near, x, z))
+    close = jnp.log1p(((a - x) + _height(a)) / jnp.where(near, x, z))
     far = jnp.log(z) - log_x
     steps_down = sum(1 / (a + k) for k in _steps(a))
     return jnp.where(near, close, far) + (_tail(z) - steps_down)
@@ -39,7 +39,7 @@ def beta_score(a: Array, b: Array, x: Array, complement: Array) -> Array:
     z, z_sum = a + h, s + h
     near = x * z_sum > 0.5 * z
     scale = jnp.where(near, x * z_sum, 1.0)
-    close = jnp.log1p(((a + h) * complement - b * x) / scale)
+    close = jnp.log1p((a * complement - b * x + h * complement) / scale)
     far = jnp.log(z / (z_sum * x))
     steps_down = b * sum(1 / ((a + k) * (s + k)) for k in _steps(a))
     return jnp.where(near, close, far) + (_tail(z) - _tail(z_sum) - steps_down)

@@ -1,0 +1,79 @@
+"""P(z > value): an open function, for 1 - cdf loses its digits in the upper tail."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jax.scipy.special import ndtr
+
+from stochastic_net._types import Array
+from stochastic_net.distributions._cauchy import Cauchy
+from stochastic_net.distributions._exponential import Exponential
+from stochastic_net.distributions._gamma import Gamma
+from stochastic_net.distributions._gaussian import Gaussian
+from stochastic_net.distributions._gumbel import Gumbel
+from stochastic_net.distributions._incomplete import gamma_tails
+from stochastic_net.distributions._laplace import Laplace
+from stochastic_net.distributions._log_normal import LogNormal
+from stochastic_net.distributions._logistic import Logistic
+from stochastic_net.distributions._student_t import StudentT
+from stochastic_net.distributions._weibull import Weibull
+
+Rule = Callable[[Any, Array], Array]
+_RULES: dict[type, Rule] = {}
+
+
+def survival(d: Any, value: Array) -> Array:
+    """P(z > value), elementwise: by a rule for the family, else 1 - d.cdf(value)."""
+    rule = _RULES.get(type(d))
+    return 1 - d.cdf(value) if rule is None else rule(d, value)
+
+
+def survival_rule(*families: type) -> Callable[[Rule], Rule]:
+    """Register a function (d, value) -> Array that is relatively accurate in the upper tail."""
+
+    def register(rule: Rule) -> Rule:
+        for family in families:
+            _RULES[family] = rule
+        return rule
+
+    return register
+
+
+@survival_rule(Gaussian)
+def _(d: Gaussian, x: Array) -> Array:
+    return Gaussian.cdf(-d, -x)
+
+
+@survival_rule(Cauchy, Laplace, Logistic, StudentT)
+def _(d: Any, x: Array) -> Array:
+    return d.cdf(_spread(2 * d.loc, x) - x)
+
+
+@survival_rule(LogNormal)
+def _(d: LogNormal, x: Array) -> Array:
+    return ndtr((_spread(d.loc, x) - jnp.log(x)) / _spread(d.scale, x))
+
+
+@survival_rule(Exponential)
+def _(d: Exponential, x: Array) -> Array:
+    return jnp.exp(-_spread(d.rate, x) * x)
+
+
+@survival_rule(Weibull)
+def _(d: Weibull, x: Array) -> Array:
+    return jnp.exp(-((x / _spread(d.scale, x)) ** _spread(d.concentration, x)))
+
+
+@survival_rule(Gumbel)
+def _(d: Gumbel, x: Array) -> Array:
+    return -jnp.expm1(-jnp.exp(-(x - _spread(d.loc, x)) / _spread(d.scale, x)))
+
+
+@survival_rule(Gamma)
+def _(d: Gamma, x: Array) -> Array:
+    return gamma_tails(_spread(d.concentration, x), _spread(d.rate, x) * x)[1]
+
+
+def _spread(parameter: Array, x: Array) -> Array:
+    return jnp.broadcast_to(parameter, x.shape)
