@@ -1,7 +1,7 @@
-"""Draws with their gradients: our samplers, JAX's, TFP's, PyTorch's and NumPy's, at mixed parameters.
+"""Draws with their gradients: our samplers, JAX's, TFP's, PyTorch's and NumPy's.
 
-One task is one distribution at `--size` elements in float32, its parameters log-normal with
-deviation 2 (Dirichlet: rows of ten). "draw" makes the draw; "draw + gradient" also sums it and
+One task is one distribution at SAMPLERS_SIZE elements (an environment variable; 1e6 unless it is
+set) in float32, its parameters log-normal with deviation 2 (Dirichlet: rows of ten). "draw" makes the draw; "draw + gradient" also sums it and
 differentiates by every shape parameter. NumPy has no gradients, PyTorch none for von Mises and no
 truncated normal. A sampler that JAX lacks (von Mises) has no row there. The limit is the time to
 read the parameters and write the results once.
@@ -19,7 +19,7 @@ from _harness import Contender, Job, jax_job, main
 
 import stochastic_net as sn
 
-# name: how many parameters, which of them are differentiated, how wide the last axis is
+# name: how many parameters
 DISTRIBUTIONS = {
     "gamma": 1,
     "beta": 2,
@@ -39,8 +39,13 @@ def parameters(name: str) -> list[np.ndarray]:
     dice, n = np.random.default_rng(0), size()
     if name == "truncated_normal":
         lower = dice.normal(size=n) * 3
-        return [lower.astype(np.float32), (lower + dice.exponential(size=n) + 0.1).astype(np.float32)]
-    arrays = [np.exp(2 * dice.normal(size=n)).astype(np.float32) for _ in range(DISTRIBUTIONS[name])]
+        return [
+            lower.astype(np.float32),
+            (lower + dice.exponential(size=n) + 0.1).astype(np.float32),
+        ]
+    arrays = [
+        np.exp(2 * dice.normal(size=n)).astype(np.float32) for _ in range(DISTRIBUTIONS[name])
+    ]
     return [a.reshape(-1, 10) for a in arrays] if name == "dirichlet" else arrays
 
 

@@ -601,7 +601,8 @@ def distance(draws, law):
     points, counts = np.unique(draws, return_counts=True)
     # At the largest float32 and beyond its smallest one all that is further out has been gathered.
     points = np.where(points >= np.finfo("float32").max, np.inf, points)
-    if isinstance(law, Kumaraswamy | BinaryConcrete) or getattr(law, "b", 0) == 1:
+    is_beta = getattr(getattr(law, "dist", None), "name", "") == "beta"
+    if isinstance(law, Kumaraswamy | BinaryConcrete) or is_beta:
         # What rounds to a float32 next to 1 may lie half a step above it, and beyond the last one.
         half_step = np.spacing(points.astype("float32")).astype("float64") / 2
         points = np.where(points >= 1 - EPS / 2, 1.0, points + half_step)
@@ -725,7 +726,7 @@ def test_dtypes(row, dtype):
         return z, dist.log_prob(z), dist.support.contains(z)
 
     with precision(dtype):
-        settings = row.ordinary_arrays() if dtype == "float16" else row.settings
+        settings = row.ordinary_arrays() if "16" in dtype else row.settings
         dist = row.build(dtype, settings)
         z, log_prob, inside = jax.jit(draw)(dist)
         assert np.asarray(inside).all()
@@ -738,9 +739,15 @@ def test_dtypes(row, dtype):
         rounded = {n: v if v.dtype == "int32" else v.astype(dtype) for n, v in settings.items()}
         wide = jax.jit(draw)(row.build("float32", rounded))[0]
         info = jnp.finfo(dtype)
-        same = np.asarray((wide.astype(dtype) == z) | (abs(wide) >= 0.99 * float(info.max)))
-        edge = np.asarray((abs(z) <= 2 * float(info.tiny)) | (abs(1 - z) <= 2 * float(info.eps)))
-        assert (same | edge).all()
+        largest = np.abs(exact(wide)) >= 0.99 * float(info.max)
+        # One rounding apart: the program of the other dtype may be fused otherwise.
+        same = (
+            np.abs(exact(wide) - exact(z)) <= float(info.eps) * np.abs(exact(wide)) + row.discrete
+        )
+        same = same | largest
+        near_zero = np.abs(exact(z)) <= 2 * float(info.tiny)
+        near_one = np.abs(1 - exact(z)) <= 2 * float(info.eps)
+        assert (same | near_zero | near_one).all()
 
 
 @table
@@ -798,9 +805,7 @@ def test_a_wrong_parameter_is_refused(row):
         good = {n: jnp.asarray(v) for n, v in settings.items()}
         if not rule.support.integer:
             bad = {**good, name: good[name].at[1].set(jnp.nan)}
-            with pytest.raises(
-                ValueError, match=f"{name} of {row.family.__name__} must be .*1 of "
-            ):
+            with pytest.raises(ValueError, match=f"{name} of {row.family.__name__} must be .* of "):
                 row.family(**bad)
             with pytest.raises(ValueError, match=f"{name} of {row.family.__name__} must be"):
                 checkify.checkify(jax.jit(lambda p: row.family(**p).sample(jax.random.key(0))))(

@@ -47,7 +47,7 @@ class Binomial(Family):
     @classmethod
     def from_probs(cls, total_count: ArrayLike, probs: ArrayLike) -> "Binomial":
         """The distribution with the probability of a success given."""
-        return cls(total_count, logit(probabilities(probs)))
+        return cls(jnp.asarray(total_count), logit(probabilities(probs)))
 
     @property
     def probs(self) -> Array:

@@ -130,7 +130,9 @@ class Family:
         x, wide = self._meet("value", value)
         outside = wide.support.excludes(x)
         log_prob = wide._log_prob(_inside(wide.support, outside, x))
-        return jnp.where(outside, -jnp.inf, log_prob).astype(self.dtype)
+        unknown = jnp.isnan(x).any(tuple(range(-len(self.event_shape), 0)))
+        log_prob = jnp.where(outside, -jnp.inf, jnp.where(unknown, jnp.nan, log_prob))
+        return log_prob.astype(self.dtype)
 
     def cdf(self, value: ArrayLike) -> Array:
         """P(z <= value), elementwise: 0 below the support, 1 above it."""

@@ -49,7 +49,7 @@ class NegativeBinomial(Family):
     @classmethod
     def from_probs(cls, total_count: ArrayLike, probs: ArrayLike) -> "NegativeBinomial":
         """The distribution with the probability of a success given."""
-        return cls(total_count, logit(probabilities(probs)))
+        return cls(jnp.asarray(total_count), logit(probabilities(probs)))
 
     @property
     def probs(self) -> Array:

@@ -80,7 +80,7 @@ for _name, _family in _SAME.items():
 
 @conversion("numpyro", *_PROBS)
 def _from_probs(d: Any) -> Family:
-    family = _PROBS[type(d).__name__]
+    family: Any = _PROBS[type(d).__name__]
     total_count = [d.total_count] if hasattr(d, "total_count") else []
     return family.from_probs(*total_count, d.probs)
 
@@ -96,8 +96,10 @@ def _normal(d: Any) -> Gaussian:
 def _truncated(d: Any) -> Any:
     if type(d.base_dist).__name__ != "Normal":
         return d
-    bounds = getattr(d, "low", -math.inf), getattr(d, "high", math.inf)
-    return TruncatedGaussian(d.base_dist.loc, d.base_dist.scale, *bounds)
+    low, high = (
+        jnp.asarray(getattr(d, n, end)) for n, end in (("low", -math.inf), ("high", math.inf))
+    )
+    return TruncatedGaussian(d.base_dist.loc, d.base_dist.scale, low, high)
 
 
 @conversion("numpyro", "RelaxedBernoulliLogits")
@@ -107,7 +109,7 @@ def _relaxed(d: Any) -> BinaryConcrete:
 
 @conversion("numpyro", "Chi2")
 def _chi_square(d: Any) -> Gamma:
-    return Gamma(0.5 * d.df, 0.5)
+    return Gamma(0.5 * d.df, jnp.asarray(0.5))
 
 
 @conversion("numpyro", "NegativeBinomial2")

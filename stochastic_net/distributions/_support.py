@@ -83,8 +83,8 @@ class Interval(Support):
 
     def __str__(self) -> str:
         if isinstance(self.low, float | int) and isinstance(self.high, float | int):
-            words = {(0, math.inf): "positive" if self.open_low else "not negative"}
-            named = words.get((self.low, self.high))
+            half_line = self.low == 0 and self.high == math.inf
+            named = ("positive" if self.open_low else "not negative") if half_line else None
             bounds = f"in {'(' if self.open_low else '['}{self.low}, {self.high}"
             bounds += ")" if self.open_high else "]"
             unbounded = math.isinf(self.low) and math.isinf(self.high)

@@ -28,12 +28,13 @@ Limits:
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.random import define_prng_impl
+from jax.extend.random import define_prng_impl, threefry2x32_p
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.random._threefry import threefry
@@ -42,7 +43,7 @@ from stochastic_net.random._threefry import threefry
 # given key the hash is a permutation, so that no two children are equal, split or folded, and no
 # bits are drawn at a counter that a child was made at. Array places take 2^62 of the counters.
 _BITS, _SPLIT, _FOLD_IN, _SEED = (np.uint32(asks << 30) for asks in range(4))
-_FILL, _DERIVE = 13, 20  # rounds
+_ROUNDS = 13  # to fill arrays; keys are derived with the cipher's 20
 
 
 def _seed(seed: Array) -> Array:
@@ -56,14 +57,14 @@ def _split(key: Array, shape: Shape) -> Array:
     return _derive(key, *_places(shape, _SPLIT))
 
 
-def _fold_in(key: Array, data: Array) -> Array:
+def _fold_in(key: Array, data: Any) -> Array:
     """The child of `key` that belongs to a number of 32 bits; none of those that `_split` makes."""
-    return _derive(key, _FOLD_IN, data.astype(np.uint32))
+    return _derive(key, jnp.asarray(_FOLD_IN), data.astype(np.uint32))
 
 
 def _random_bits(key: Array, bit_width: int, shape: Shape) -> Array:
     """One hash for each element, of its place in the flattened array: nothing is reshaped."""
-    x, y = threefry((key[0], key[1]), *_places(shape, _BITS), rounds=_FILL)
+    x, y = threefry((key[0], key[1]), *_places(shape, _BITS), rounds=_ROUNDS)
     if bit_width == 64:  # only asked for when x64 is on
         return x.astype(np.uint64) << np.uint64(32) | y.astype(np.uint64)
     return (x ^ y).astype(f"uint{bit_width}")
@@ -81,14 +82,19 @@ THREEFRY13 = define_prng_impl(
 
 
 def _derive(key: Array, high: Array, low: Array) -> Array:
-    """The keys that the safe hash of `key` has at the counters (high, low)."""
-    return jnp.stack(threefry((key[0], key[1]), high, low, rounds=_DERIVE), axis=-1)
+    """The keys that the safe hash of `key` has at the counters (high, low).
+
+    By JAX's own hash, which XLA fuses with nothing on CPU: a hash fused into the hash that uses its
+    words takes JAX 0.12 minutes to compile, and keys are few.
+    """
+    words = jnp.broadcast_arrays(key[0], key[1], high, low)
+    return jnp.stack(threefry2x32_p.bind(*words), axis=-1)
 
 
 def _places(shape: Shape, high: np.uint32) -> tuple[Array, Array]:
     """The counter of each element: `high`, and its place in the flattened array in 64 bits."""
     if math.prod(shape) <= 2**32:
-        return high, _flat_index(shape, np.uint32)
+        return jnp.asarray(high), _flat_index(shape, np.uint32)
     with jax.enable_x64(True):
         index = _flat_index(shape, np.uint64)
         return high + (index >> np.uint64(32)).astype(np.uint32), index.astype(np.uint32)

@@ -45,7 +45,7 @@ def uniforms(words: Stream, n: ArrayLike, dtype: DTypeLike) -> tuple[Array, Arra
 
 def standard_normal(uniform: Array) -> Array:
     """The normal quantile of a uniform number."""
-    return np.asarray(math.sqrt(2), uniform.dtype) * lax.erf_inv(2 * uniform - 1)
+    return math.sqrt(2) * lax.erf_inv(2 * uniform - 1)
 
 
 def random_sign(key: Key, like: Array) -> Array:
@@ -68,10 +68,8 @@ def _unit_float(word: Array) -> Array:
 
 
 def _unit_double(high: Array, low: Array) -> Array:
-    cell = (high >> np.uint32(6)).astype(np.float64) * 2.0**26 + (low >> np.uint32(6)).astype(
-        np.float64
-    )
-    return (cell + 0.5) * 2.0**-52
+    top, bottom = ((word >> np.uint32(6)).astype(np.float64) for word in (high, low))
+    return (top * 2.0**26 + bottom + 0.5) * 2.0**-52
 
 
 def _flat_index(shape: Shape) -> Array:
