@@ -13,6 +13,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.optimize
 import scipy.special
 import scipy.stats
 
@@ -133,7 +134,7 @@ def test_von_mises_fisher_density_and_moments(dimension, kappa):
             size = 2 * mp.pi ** (v + 1) / mp.gamma(v + 1)
             length, along, across = mp.mpf(0), mp.mpf(1) / dimension, mp.mpf(1) / dimension
         top, entropy = kappa - mp.log(size), mp.log(size) - kappa * length
-    near = dict(rtol=2e-6, atol=5e-6)
+    near = {"rtol": 2e-6, "atol": 5e-6}
     np.testing.assert_allclose(d.log_prob(jnp.asarray(mu, "float32")), float(top), **near)
     np.testing.assert_allclose(d.entropy(), float(entropy), **near)
     np.testing.assert_allclose(d.mean, float(length) * mu, rtol=2e-6)
@@ -277,8 +278,9 @@ def test_a_draw_is_the_same_with_jit_and_under_vmap(build):
     d = build()
     keys = jax.random.split(jax.random.key(3), 4)
     sample = type(d).sample
-    eager = jnp.stack([sample(d, keys[i]) for i in range(4)])
-    jitted = jnp.stack([jax.jit(sample)(d, keys[i]) for i in range(4)])
+    eager, jitted = (
+        jnp.stack([f(d, key) for key in jax.random.clone(keys)]) for f in (sample, jax.jit(sample))
+    )
     mapped = jax.jit(jax.vmap(sample, (None, 0)))(d, jax.random.clone(keys))
     np.testing.assert_allclose(jitted, eager, rtol=2e-5, atol=2e-6)
     np.testing.assert_allclose(mapped, eager, rtol=2e-5, atol=2e-6)
@@ -371,12 +373,13 @@ def test_dirichlet_of_two_moves_as_a_beta(key):
     x, pullback = jax.vjp(lambda alpha: D.Dirichlet(alpha).sample(key)[:, 0], alpha)
     (grad,) = pullback(jnp.ones(3))
     for i in range(3):
-        shapes = float(a_[i]), float(b_[i])
-        cdf = lambda p, x=float(x[i]): mp.betainc(p, shapes[1], 0, x, regularized=True)
-        upper = lambda q, x=float(x[i]): mp.betainc(shapes[0], q, 0, x, regularized=True)
-        density = scipy.stats.beta(*shapes).pdf(float(x[i]))
-        truth = [-mp.diff(cdf, shapes[0]) / density, -mp.diff(upper, shapes[1]) / density]
-        np.testing.assert_allclose(grad[i], [float(t) for t in truth], rtol=2e-4)
+        p, q, at = float(a_[i]), float(b_[i]), float(x[i])
+        density = scipy.stats.beta(p, q).pdf(at)
+        by_p = mp.diff(lambda p, q=q, at=at: mp.betainc(p, q, 0, at, regularized=True), p)
+        by_q = mp.diff(lambda q, p=p, at=at: mp.betainc(p, q, 0, at, regularized=True), q)
+        np.testing.assert_allclose(
+            grad[i], [float(-by_p / density), float(-by_q / density)], rtol=2e-4
+        )
 
 
 WISHART_TESTS = {
@@ -467,9 +470,7 @@ def test_von_mises_fisher_moves_with_its_mean_direction(start, key):
     check_mean(jax.jit(jax.vmap(jax.jacfwd(f), (None, 0)))(0.0, keys), truth)
 
 
-HEIGHTS = [
-    (d, k, s) for d in (2, 3, 5, 20) for k in (0.0, 0.3, 10.0, 1e4) for s in (-3.0, -0.2, 1.0, 3.0)
-]
+HEIGHTS = [(d, k, s) for d in (2, 3, 20) for k in (0.0, 2.0, 1e4) for s in (-3.0, 0.2, 3.0)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -490,7 +491,6 @@ def test_heights_move_as_their_quantiles_do(dtype):
 
 def height_slope(odds, kappa, m):
     """-dlog t/dkappa = dF(z)/dkappa / (2 z (1 - z) p(z)), from the definition."""
-    z = odds / (1 + odds)
     y, peak = math.log(odds), math.log(m / (kappa + math.hypot(kappa, m)))
 
     def energy(y):
@@ -505,7 +505,7 @@ def height_slope(odds, kappa, m):
     low, high = min(y, peak) - 70 / m - 10, max(y, peak) + 70 / m + 10
     mean = integral(lambda z: z, low, high) / integral(lambda z: 1, low, high)
     lower = integral(lambda z: mean - z, low, y)  # = integral of (z - mean) above
-    return float(lower / mp.exp(energy(peak) - energy(y))) if z < 2 else None
+    return float(lower / mp.exp(energy(peak) - energy(y)))
 
 
 MIXTURES = {
@@ -530,15 +530,16 @@ FUNCTIONS = {
 @pytest.mark.parametrize("build", MIXTURES.values(), ids=MIXTURES)
 def test_mixture_gradients_are_unbiased_the_weights_too(build, key):
     d = build()
-    x = jnp.linspace(-25.0, 30.0, 220_001) if d.support is not None else None
+    logarithmic = isinstance(d.components, D.Gamma | D.LogNormal)  # there nothing is singular
+    s = jnp.linspace(-30.0, 4.0, 20_001) if logarithmic else jnp.linspace(-45.0, 45.0, 40_001)
+    x, jacobian = (jnp.exp(s), s) if logarithmic else (s, 0.0)
+    width = (s[-1] - s[0]) / (s.size - 1)
     for i, f in enumerate(FUNCTIONS.values()):
-        weigh = lambda d, f=f: (f(x) * jnp.exp(d.log_prob(x))).sum() * 2.5e-4
-        if isinstance(d.components, D.Gamma | D.LogNormal):  # in log x, where nothing is singular
-            s = jnp.linspace(-30.0, 4.0, 200_001)
-            weigh = lambda d, f=f, s=s: (
-                (f(jnp.exp(s)) * jnp.exp(d.log_prob(jnp.exp(s)) + s)).sum() * 1.7e-4
-            )
-        truth = jax.jit(jax.grad(weigh))(d)
+
+        def expected(d, f=f):
+            return (f(x) * jnp.exp(d.log_prob(x) + jacobian)).sum() * width
+
+        truth = jax.jit(jax.grad(expected))(d)
         assert abs(np.asarray(truth.logits)).min() > 1e-3  # what others return 0 for
         got = draws_gradient(d, f, jax.random.fold_in(key, i), 20_000)
         jax.tree.map(check_mean, got, truth)
@@ -625,10 +626,17 @@ def others():
 
 
 KL = [
-    ("gaussian", "gaussian"), ("gaussian", "low rank"), ("low rank", "gaussian"),
-    ("low rank", "low rank"), ("gaussian", "pair"), ("low rank", "pair"), ("dirichlet", "dirichlet"),
-    ("wishart", "wishart"), ("lkj", "lkj"), ("von mises-fisher", "von mises-fisher"),
-]  # fmt: skip
+    ("gaussian", "gaussian"),
+    ("gaussian", "low rank"),
+    ("low rank", "gaussian"),
+    ("low rank", "low rank"),
+    ("gaussian", "pair"),
+    ("low rank", "pair"),
+    ("dirichlet", "dirichlet"),
+    ("wishart", "wishart"),
+    ("lkj", "lkj"),
+    ("von mises-fisher", "von mises-fisher"),
+]
 
 
 @pytest.mark.parametrize(("p", "q"), KL)

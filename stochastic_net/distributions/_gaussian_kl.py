@@ -1,5 +1,6 @@
 """Divergences between normal laws of vectors: sums of squares and of positive terms."""
 
+import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
@@ -50,7 +51,7 @@ def _root(d: Joint) -> Array:
 def _joint_from_pair(p: Joint, q: Gaussian) -> Array:
     """KL = sum over elements of KL(marginal of p || q), and p's total correlation."""
     q = _over_event(q, p)
-    dtype = jnp.promote_types(p.dtype, q.dtype)
+    dtype = _dtype(p, q)
     wide = p._spread(jnp.broadcast_shapes(p.batch_shape, q.shape[:-1]))
     wide = wide._astype(compute_dtype(dtype))
     mean, var, point = _moments(q, wide.dtype, wide.shape)
@@ -64,7 +65,7 @@ def _joint_from_pair(p: Joint, q: Gaussian) -> Array:
 @kl_rule(Gaussian, LowRankGaussian)
 def _pair_from_joint(p: Gaussian, q: Joint) -> Array:
     p = _over_event(p, q)
-    dtype = jnp.promote_types(p.dtype, q.dtype)
+    dtype = _dtype(p, q)
     wide = q._spread(jnp.broadcast_shapes(q.batch_shape, p.shape[:-1]))
     wide = wide._astype(compute_dtype(dtype))
     mean, var, point = _moments(p, wide.dtype, wide.shape)
@@ -95,6 +96,11 @@ def _log1p_deficit(x: Array) -> Array:
     s = small / (2 + small)  # log(1 + x) = 2 artanh(s), and x - 2 s = x s
     series = jnp.polyval(jnp.array(ARTANH_TAIL, x.dtype), s * s, unroll=16)
     return jnp.where(near, s * (small - 2 * s * s * series), x - jnp.log1p(x))
+
+
+def _dtype(p: Joint | Gaussian, q: Joint | Gaussian) -> jnp.dtype:
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(p.dtype, q.dtype)
 
 
 def _over_event(pair: Gaussian, joint: Joint) -> Gaussian:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from stochastic_net._types import Array
 from stochastic_net.distributions._support import Support
 from stochastic_net.distributions._triangular import diagonal
+from stochastic_net.random import compute_dtype
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ class PositiveDefinite(Support):
         scale = jnp.sqrt(abs(diagonal(sound)))
         bound = _slack(x) * scale[..., :, None] * scale[..., None, :]
         skew = (abs(sound - sound.mT) > bound).any((-2, -1))
-        factor = jnp.linalg.cholesky(sound.astype(jnp.promote_types(x.dtype, jnp.float32)))
+        factor = jnp.linalg.cholesky(sound.astype(compute_dtype(x.dtype)))
         return infinite | (~unknown & (skew | jnp.isnan(factor).any((-2, -1))))
 
     def interior(self, x: Array) -> Array:

@@ -114,7 +114,9 @@ class Mixture:
           An array of the shape of `value` less the event's axis.
         """
         wide, x = self._meet(value)
-        log_density = wide.components.log_prob(x)
+        infinite = jnp.isinf(x)  # where a pair's log-density has no derivative
+        log_density = wide.components.log_prob(jnp.where(infinite, 0.0, x))
+        log_density = jnp.where(infinite, -jnp.inf, log_density)
         log_density = log_density.sum(-1) if self.event_shape else log_density
         log_weights = jnp.broadcast_to(jax.nn.log_softmax(wide.logits), log_density.shape)
         return _log_sum(log_weights + log_density).astype(self.dtype)

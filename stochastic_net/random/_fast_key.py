@@ -87,8 +87,9 @@ def _derive(key: Array, high: Array, low: Array) -> Array:
     By JAX's own hash, which XLA fuses with nothing on CPU: a hash fused into the hash that uses its
     words takes JAX 0.12 minutes to compile, and keys are few.
     """
-    words = jnp.broadcast_arrays(key[0], key[1], high, low)
-    return jnp.stack(threefry2x32_p.bind(*words), axis=-1)
+    # Stacked, for under vmap JAX's hash wants both words of a counter mapped, or neither.
+    high, low = jnp.stack(jnp.broadcast_arrays(high, low))
+    return jnp.stack(threefry2x32_p.bind(key[0], key[1], high, low), axis=-1)
 
 
 def _places(shape: Shape, high: np.uint32) -> tuple[Array, Array]:
