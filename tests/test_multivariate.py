@@ -388,7 +388,7 @@ WISHART_TESTS = {
     "logdet": (
         lambda x: jnp.linalg.slogdet(x)[1],
         lambda n, v: (
-            jax.scipy.special.digamma((n - jnp.arange(3)) / 2).sum() + jnp.linalg.slogdet(v)[1]
+            jax.scipy.special.digamma((n - jnp.arange(3.0)) / 2).sum() + jnp.linalg.slogdet(v)[1]
         ),
     ),
 }

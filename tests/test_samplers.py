@@ -471,7 +471,6 @@ def test_second_derivatives_exist(name):
 SMOOTH = [
     ("gamma", (1.3,)),
     ("loggamma", (0.3,)),
-    ("chisquare", (3.0,)),
     ("inverse_gamma", (2.5,)),
     ("generalized_normal", (1.5,)),
     ("beta", (0.8, 1.7)),
@@ -508,11 +507,12 @@ def test_smooth_draws_follow_the_law(name, row):
 def test_smooth_draws_move_as_fast_ones_do():
     """One law, one gradient: of a Dirichlet too, whose sticks have another derivative."""
     alpha = jnp.array([0.6, 1.0, 2.5])
-    keys = jax.random.split(jax.random.key(8), 4000)
 
     def gradients(coupling):
+        keys = jax.random.split(jax.random.key(8), 4000)
+
         def f(alpha, key):
-            return (sn.random.dirichlet(key, alpha, coupling=coupling) ** 2 @ jnp.arange(3.0)).sum()
+            return sn.random.dirichlet(key, alpha, coupling=coupling) ** 2 @ jnp.arange(3.0)
 
         sample = np.asarray(jax.jit(jax.vmap(jax.grad(f), (None, 0)))(alpha, keys), float)
         return sample.mean(0), sample.std(0) / np.sqrt(len(keys))

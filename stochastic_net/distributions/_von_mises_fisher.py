@@ -11,6 +11,7 @@ from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._height import Height, draw_height, height, log_size_divergence
 from stochastic_net.distributions._support import nonnegative, sphere
+from stochastic_net.distributions._triangular import times
 from stochastic_net.random import normal
 
 
@@ -128,9 +129,11 @@ def _turn(x: Array, mu: Array) -> Array:
     """
     side = jnp.where(mu[..., :1] < 0, -1.0, 1.0).astype(mu.dtype)
     first = jnp.broadcast_to(jnp.arange(mu.shape[-1]) == 0, mu.shape)
-    normal_ = mu + jnp.where(first, side, 0.0)
-    scale = (normal_ * x).sum(-1, keepdims=True) / (1 + abs(mu[..., :1]))  # |normal|^2 / 2
-    return side * (normal_ * scale - x)
+    axis = mu + jnp.where(first, side, 0.0)
+    # A product of matrices: XLA of jax 0.10 on CPU compiles the sum of axis * x wrongly under
+    # jit(vmap(jacfwd)), so that a draw and what is differentiated there are not the same numbers.
+    scale = times(axis[..., None, :], x) / (1 + abs(mu[..., :1]))  # |axis|^2 / 2
+    return side * (axis * scale - x)
 
 
 def _log_band(dimension: int) -> float:

@@ -21,7 +21,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._digamma import beta_score
-from stochastic_net.random._quadrature import unit_nodes
+from stochastic_net.random._quadrature import sum_over_nodes
 from stochastic_net.random._stirling import log_binomial
 
 _CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
@@ -67,11 +67,13 @@ def _integrals(p: Array, q: Array, x: Array, rest: Array, below: Array) -> tuple
     t' is t itself where the caller's tail is below its draw, else 1 - t: its tail is above.
     """
     length = lax.stop_gradient(_cut_at(p, q, x, rest))
-    mass = moment = jnp.zeros_like(p)
-    for node, weight in zip(*unit_nodes(12, 32, p.dtype), strict=True):
+
+    def terms(node: Array, weight: Array) -> tuple[Array, Array]:
         fall, rise = _logs(x, rest, length * node)
         density = weight * jnp.exp(q * rise - (p + 1) * fall)
-        mass, moment = mass + density, moment + density * jnp.where(below, fall, rise)
+        return density, density * jnp.where(below, fall, rise)
+
+    mass, moment = sum_over_nodes(terms, p, single=12, double=32)
     return length * mass, length * moment
 
 

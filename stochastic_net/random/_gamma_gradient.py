@@ -24,7 +24,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._digamma import gamma_score
-from stochastic_net.random._quadrature import unit_nodes
+from stochastic_net.random._quadrature import sum_over_nodes
 from stochastic_net.random._stirling import log_gamma_kernel
 
 _CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
@@ -60,11 +60,13 @@ def _one_side(a: Array, z: Array, log_z: Array) -> tuple[Array, Array, tuple[Arr
 def _integrals(z: Array, slope: Array, side: Array) -> tuple[Array, Array]:
     """J_0 and J_1: the integrals of e^{-E(y)} and |y| e^{-E(y)} over y of the sign `side`."""
     length = lax.stop_gradient(_cut_at(z, slope, side))
-    j0 = j1 = jnp.zeros_like(z)
-    for node, weight in zip(*unit_nodes(12, 32, z.dtype), strict=True):
+
+    def terms(node: Array, weight: Array) -> tuple[Array, Array]:
         y = length * node
         mass = weight * jnp.exp(-_exponent(z, slope, side * y))
-        j0, j1 = j0 + mass, j1 + mass * y
+        return mass, mass * y
+
+    j0, j1 = sum_over_nodes(terms, z, single=12, double=32)
     return length * j0, length * j1
 
 

@@ -22,7 +22,7 @@ from stochastic_net._types import Array
 from stochastic_net.random._beta_gradient import logit_beta_derivative
 from stochastic_net.random._digamma import half_step
 from stochastic_net.random._implicit import finite
-from stochastic_net.random._quadrature import unit_nodes
+from stochastic_net.random._quadrature import sum_over_nodes
 
 _CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # what is below e^-cut is left out
 _TURN = 1 + 2**0.5  # t^2 where the score changes sign, for many degrees of freedom
@@ -60,14 +60,16 @@ def _direct(df: Array, ratio: Array) -> Array:
     log_1q = jnp.log1p(q)
     shift = half_step(0.5 * df)
     length = lax.stop_gradient(_cut_at(df, jnp.where(inside, _TURN / df, q)))
-    total = jnp.zeros_like(q)
-    for node, weight in zip(*unit_nodes(12, 32, q.dtype), strict=True):
+
+    def terms(node: Array, weight: Array) -> tuple[Array]:
         v = jnp.where(inside, node, jnp.exp(length * node))
         q_v = q * v * v
         share, log_1qv = q_v / (1 + q_v), jnp.log1p(q_v)
         score = shift - _log_less_share(share, log_1qv) + share / df
         density = jnp.exp(0.5 * (df + 1) * (log_1q - log_1qv))
-        total = total + weight * score * density * jnp.where(inside, -1.0, length * v)
+        return (weight * score * density * jnp.where(inside, -1.0, length * v),)
+
+    (total,) = sum_over_nodes(terms, q, single=12, double=32)
     return 0.5 * total
 
 
