@@ -1,10 +1,10 @@
 """Draws with their gradients: our samplers, JAX's, TFP's, PyTorch's and NumPy's.
 
 One task is one distribution at SAMPLERS_SIZE elements (an environment variable; 1e6 unless it is
-set) in float32, its parameters log-normal with deviation 2 (Dirichlet: rows of ten). "draw" makes the draw; "draw + gradient" also sums it and
-differentiates by every shape parameter. NumPy has no gradients, PyTorch none for von Mises and no
-truncated normal. A sampler that JAX lacks (von Mises) has no row there. The limit is the time to
-read the parameters and write the results once.
+set) in float32, its parameters log-normal with deviation 2 (Dirichlet: rows of ten). "draw" makes
+the draw; "draw + gradient" also sums it and differentiates by every shape parameter. NumPy has no
+gradients, PyTorch none for von Mises and no truncated normal; a sampler that JAX lacks (von Mises)
+has no row there. The limit is the time to read the parameters and write the results once.
 """
 
 import argparse

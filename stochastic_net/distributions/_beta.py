@@ -6,15 +6,15 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._incomplete import beta_below
-from stochastic_net.distributions._stirling import (
+from stochastic_net.distributions._support import positive, unit_interval
+from stochastic_net.random import beta
+from stochastic_net.random._stirling import (
     LOG_2PI,
     bregman_lgamma_less_deviance,
     deviance,
     digamma_less_log,
     stirling_error,
 )
-from stochastic_net.distributions._support import positive, unit_interval
-from stochastic_net.random import beta
 
 
 class Beta(Family):

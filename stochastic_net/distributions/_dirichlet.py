@@ -5,15 +5,15 @@ import jax.numpy as jnp
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._stirling import (
+from stochastic_net.distributions._support import positive, simplex
+from stochastic_net.random import dirichlet
+from stochastic_net.random._stirling import (
     LOG_2PI,
     bregman_lgamma_less_deviance,
     deviance,
     digamma_less_log,
     stirling_error,
 )
-from stochastic_net.distributions._support import positive, simplex
-from stochastic_net.random import dirichlet
 
 
 class Dirichlet(Family):

@@ -6,8 +6,8 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._stirling import deviance
 from stochastic_net.distributions._support import nonnegative, positive
+from stochastic_net.random._stirling import deviance
 
 
 class Exponential(Family):

@@ -7,7 +7,9 @@ from stochastic_net.distributions._exponential import Exponential
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._incomplete import gamma_tails
-from stochastic_net.distributions._stirling import (
+from stochastic_net.distributions._support import positive
+from stochastic_net.random import gamma
+from stochastic_net.random._stirling import (
     LOG_2PI,
     bregman_lgamma_less_deviance,
     deviance,
@@ -15,8 +17,6 @@ from stochastic_net.distributions._stirling import (
     log_gamma_kernel,
     stirling_error,
 )
-from stochastic_net.distributions._support import positive
-from stochastic_net.random import gamma
 
 
 class Gamma(Family):

@@ -10,7 +10,6 @@ from stochastic_net.distributions._gaussian import Gaussian
 from stochastic_net.distributions._kl import kl_rule
 from stochastic_net.distributions._low_rank_gaussian import LowRankGaussian
 from stochastic_net.distributions._multivariate_gaussian import MultivariateGaussian
-from stochastic_net.distributions._stirling import ARTANH_TAIL
 from stochastic_net.distributions._triangular import (
     diagonal,
     excess,
@@ -19,6 +18,7 @@ from stochastic_net.distributions._triangular import (
     solve,
 )
 from stochastic_net.random import compute_dtype
+from stochastic_net.random._stirling import ARTANH_TAIL
 
 Joint = MultivariateGaussian | LowRankGaussian
 

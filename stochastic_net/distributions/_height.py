@@ -110,7 +110,7 @@ def fall(odds: Array, kappa: Array, m: float) -> Array:
     lengths = _length(draw, depth, kappa, m), between, _length(far, 0 * depth, kappa, m)
     starts = Point(*(jnp.stack(parts) for parts in zip(draw, near, far, strict=True)))
     pieces = starts, jnp.stack(lengths)
-    mass, moment = lax.map(lambda piece: _integrals(*piece, kappa, m), pieces)
+    mass, moment = lax.map(lambda piece: _integrals(piece[0], piece[1], kappa, m), pieces)
     m_in = mass[1] + mass[2]
     d_in = (distance * mass[1] - moment[1]) + (distance * mass[2] + moment[2])
     return (mass[0] * d_in + m_in * moment[0]) / (mass[0] * jnp.exp(-depth) + m_in)

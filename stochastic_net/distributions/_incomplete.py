@@ -19,7 +19,7 @@ from jax.scipy import special
 
 from stochastic_net._types import Array
 from stochastic_net.distributions._stable import exp_less_linear, log1p_square
-from stochastic_net.distributions._stirling import (
+from stochastic_net.random._stirling import (
     ARTANH_TAIL,
     LOG_2PI,
     deviance,

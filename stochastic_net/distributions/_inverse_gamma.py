@@ -8,14 +8,14 @@ from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._gamma import gamma_divergence
 from stochastic_net.distributions._incomplete import gamma_tails
 from stochastic_net.distributions._stable import exp_open
-from stochastic_net.distributions._stirling import (
+from stochastic_net.distributions._support import positive
+from stochastic_net.random import loggamma
+from stochastic_net.random._stirling import (
     LOG_2PI,
     digamma_less_log,
     log_gamma_kernel,
     stirling_error,
 )
-from stochastic_net.distributions._support import positive
-from stochastic_net.random import loggamma
 
 
 class InverseGamma(Family):

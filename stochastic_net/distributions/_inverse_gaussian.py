@@ -8,10 +8,10 @@ from jax.scipy.special import ndtr
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._stirling import LOG_2PI, deviance
 from stochastic_net.distributions._support import positive
 from stochastic_net.random import wald
 from stochastic_net.random._mills import mills
+from stochastic_net.random._stirling import LOG_2PI, deviance
 
 
 class InverseGaussian(Family):

@@ -7,8 +7,8 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._stable import exp_open, log1mexp
-from stochastic_net.distributions._stirling import EULER_GAMMA, log_beta
 from stochastic_net.distributions._support import positive, unit_interval
+from stochastic_net.random._stirling import EULER_GAMMA, log_beta
 
 _TINY = 1e-37  # keeps log1mexp finite where a product has underflowed
 

@@ -9,8 +9,8 @@ from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._stable import exp_less_linear
-from stochastic_net.distributions._stirling import deviance
 from stochastic_net.distributions._support import positive, real
+from stochastic_net.random._stirling import deviance
 
 
 class Laplace(Family):

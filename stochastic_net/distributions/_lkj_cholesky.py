@@ -13,10 +13,10 @@ from stochastic_net.distributions._family import parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._matrix_support import correlation_cholesky
 from stochastic_net.distributions._static_family import StaticFamily
-from stochastic_net.distributions._stirling import digamma_less_log, lgamma_increment, log_beta
 from stochastic_net.distributions._support import positive
 from stochastic_net.distributions._triangular import diagonal, on_diagonal
 from stochastic_net.random import beta, normal
+from stochastic_net.random._stirling import digamma_less_log, lgamma_increment, log_beta
 
 
 class LKJCholesky(StaticFamily):

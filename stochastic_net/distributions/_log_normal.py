@@ -7,9 +7,9 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._stable import exp_open
-from stochastic_net.distributions._stirling import LOG_2PI, deviance
 from stochastic_net.distributions._support import positive, real
 from stochastic_net.random import normal
+from stochastic_net.random._stirling import LOG_2PI, deviance
 
 
 class LogNormal(Family):

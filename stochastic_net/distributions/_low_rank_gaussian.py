@@ -8,10 +8,10 @@ from jax.scipy.linalg import solve_triangular
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
-from stochastic_net.distributions._stirling import LOG_2PI
 from stochastic_net.distributions._support import positive, real, real_vector
 from stochastic_net.distributions._triangular import diagonal, on_diagonal, outer_square, times
 from stochastic_net.random import normal
+from stochastic_net.random._stirling import LOG_2PI
 
 
 class LowRankGaussian(Family):

@@ -6,10 +6,10 @@ from stochastic_net._types import Array, ArrayLike, Key, Shape
 from stochastic_net.distributions._arguments import broadcast_parameters
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._matrix_support import lower_cholesky, positive_definite
-from stochastic_net.distributions._stirling import LOG_2PI
 from stochastic_net.distributions._support import real, real_vector
 from stochastic_net.distributions._triangular import diagonal, outer_square, solve, times
 from stochastic_net.random import compute_dtype, normal, require
+from stochastic_net.random._stirling import LOG_2PI
 
 
 class MultivariateGaussian(Family):

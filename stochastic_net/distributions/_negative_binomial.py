@@ -12,9 +12,9 @@ from stochastic_net.distributions._incomplete import beta_below
 from stochastic_net.distributions._no_pathwise import refuse_gradient
 from stochastic_net.distributions._poisson import poisson
 from stochastic_net.distributions._stable import logit, probabilities
-from stochastic_net.distributions._stirling import log_binomial
 from stochastic_net.distributions._support import counts, positive, real
 from stochastic_net.random import gamma, require_if_concrete
+from stochastic_net.random._stirling import log_binomial
 
 
 class NegativeBinomial(Family):

@@ -9,8 +9,8 @@ from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._incomplete import gamma_tails
 from stochastic_net.distributions._no_pathwise import refuse_gradient
-from stochastic_net.distributions._stirling import deviance, log_poisson
 from stochastic_net.distributions._support import counts, positive
+from stochastic_net.random._stirling import deviance, log_poisson
 
 
 class Poisson(Family):

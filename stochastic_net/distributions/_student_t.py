@@ -6,9 +6,9 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._incomplete import t_above
 from stochastic_net.distributions._stable import log1p_square, nan_unless
-from stochastic_net.distributions._stirling import LOG_2PI, digamma_less_log, lgamma_increment
 from stochastic_net.distributions._support import positive, real
 from stochastic_net.random import t
+from stochastic_net.random._stirling import LOG_2PI, digamma_less_log, lgamma_increment
 
 
 class StudentT(Family):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
 from stochastic_net._types import Array
-from stochastic_net.distributions._stirling import deviance
+from stochastic_net.random._stirling import deviance
 
 
 def diagonal(x: Array) -> Array:

@@ -7,10 +7,10 @@ import numpy as np
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
-from stochastic_net.distributions._stirling import LOG_2PI
 from stochastic_net.distributions._support import interval, not_nan, positive, real
 from stochastic_net.random import truncated_normal
 from stochastic_net.random._mills import central_mass, tail_mass
+from stochastic_net.random._stirling import LOG_2PI
 
 
 class TruncatedGaussian(Family):

@@ -8,9 +8,9 @@ from jax.scipy.special import i0e, i1e
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._stirling import LOG_2PI
 from stochastic_net.distributions._support import interval, nonnegative, real
 from stochastic_net.random import von_mises
+from stochastic_net.random._stirling import LOG_2PI
 
 
 class VonMises(Family):

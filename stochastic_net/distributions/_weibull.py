@@ -8,8 +8,8 @@ from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._stable import exp_open
-from stochastic_net.distributions._stirling import EULER_GAMMA, log_ratio
 from stochastic_net.distributions._support import positive
+from stochastic_net.random._stirling import EULER_GAMMA, log_ratio
 
 
 class Weibull(Family):

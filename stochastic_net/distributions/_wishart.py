@@ -10,14 +10,6 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._matrix_support import lower_cholesky, positive_definite
-from stochastic_net.distributions._stirling import (
-    LOG_2PI,
-    bregman_lgamma_less_deviance,
-    deviance,
-    digamma_less_log,
-    log_gamma_kernel,
-    stirling_error,
-)
 from stochastic_net.distributions._support import positive
 from stochastic_net.distributions._triangular import (
     diagonal,
@@ -27,6 +19,14 @@ from stochastic_net.distributions._triangular import (
     outer_square,
 )
 from stochastic_net.random import chisquare, normal
+from stochastic_net.random._stirling import (
+    LOG_2PI,
+    bregman_lgamma_less_deviance,
+    deviance,
+    digamma_less_log,
+    log_gamma_kernel,
+    stirling_error,
+)
 
 
 class Wishart(Family):

@@ -102,11 +102,12 @@ def log_gamma_kernel(a: Array, y: Array, log_y: Array | None = None) -> Array:
 
     `log_y`, where it is given, may be that of a y which has underflowed.
     """
-    tiny = jnp.finfo(y.dtype).tiny
-    kernel = log_poisson(a, jnp.maximum(y, tiny)) + jnp.log(a)
+    info = jnp.finfo(y.dtype)
+    tiny, most = float(info.tiny), 0.1 * float(info.max)  # finite, and so is the derivative
+    kernel = log_poisson(a, jnp.clip(y, tiny, most)) + jnp.log(a)
     if log_y is None:
         return kernel
-    return kernel + a * jnp.where(y < tiny, log_y - math.log(float(tiny)), 0.0)
+    return kernel + a * jnp.where(y < tiny, log_y - math.log(tiny), 0.0)
 
 
 def log_binomial(k: Array, n: Array, p: Array, q: Array) -> Array:
