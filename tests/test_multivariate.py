@@ -470,42 +470,38 @@ def test_von_mises_fisher_moves_with_its_mean_direction(start, key):
     check_mean(jax.jit(jax.vmap(jax.jacfwd(f), (None, 0)))(0.0, keys), truth)
 
 
-HEIGHTS = [(d, k, s) for d in (2, 3, 20) for k in (0.0, 2.0, 1e4) for s in (-3.0, 0.2, 3.0)]
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_heights_move_as_their_quantiles_do(dtype):
-    with precision(dtype), mp.workdps(30):
-        for dimension, kappa, sigmas in HEIGHTS:
-            m = (dimension - 1) / 2
-            peak = m / (kappa + m + math.hypot(kappa, m))
-            width = 1 / math.sqrt(
-                2 * kappa * peak * (1 - peak) * (1 - 2 * peak) + 2 * m * peak * (1 - peak)
-            )
-            y = math.log(peak / (1 - peak)) + sigmas * width
-            odds, k = a(math.exp(y), dtype), a(kappa, dtype)
-            ours = float(_height.fall(odds, k, m))
-            truth = height_slope(float(odds), float(k), m)
-            assert abs(ours / truth - 1) < (2e-6 if dtype == "float32" else 1e-12)
+@pytest.mark.parametrize("dimension", [2, 5, 20])
+def test_heights_move_as_their_quantiles_do(dimension, dtype):
+    m = (dimension - 1) / 2
+    kappa, sigmas = (x.ravel() for x in np.meshgrid([0.0, 2.0, 1e4], [-3.0, 0.2, 3.0]))
+    peak = m / (kappa + m + np.hypot(kappa, m))
+    width = 1 / np.sqrt(2 * peak * (1 - peak) * (kappa * (1 - 2 * peak) + m))
+    with precision(dtype):
+        odds = a(peak / (1 - peak) * np.exp(sigmas * width), dtype)
+        ours = jax.jit(_height.fall, static_argnums=2)(odds, a(kappa, dtype), m)
+        truth = [height_slope(float(o), k, m) for o, k in zip(odds, kappa, strict=True)]
+        np.testing.assert_allclose(ours, truth, rtol=2e-6 if dtype == "float32" else 1e-8)
 
 
 def height_slope(odds, kappa, m):
-    """-dlog t/dkappa = dF(z)/dkappa / (2 z (1 - z) p(z)), from the definition."""
+    """-dlog t/dkappa = dF(z)/dkappa / (2 z (1 - z) p(z)), from the definition, in float64."""
     y, peak = math.log(odds), math.log(m / (kappa + math.hypot(kappa, m)))
 
     def energy(y):
-        z = 1 / (1 + mp.exp(-y))
-        return 2 * kappa * z - m * mp.log(4 * z * (1 - z))
+        logs = scipy.special.log_expit(y) + scipy.special.log_expit(-y)
+        return 2 * kappa * scipy.special.expit(y) - m * logs
 
     def integral(f, start, end):
-        ends = [peak + s for s in (-60, -20, -5, -1, 0, 1, 5, 20, 60)]
-        points = [start, *(p for p in ends if start < p < end), end]
-        return mp.quad(lambda y: f(1 / (1 + mp.exp(-y))) * mp.exp(energy(peak) - energy(y)), points)
+        y = np.linspace(start, end, 200_001)
+        mass = np.exp(energy(peak) - energy(y))
+        return scipy.integrate.simpson(f(scipy.special.expit(y)) * mass, x=y)
 
-    low, high = min(y, peak) - 70 / m - 10, max(y, peak) + 70 / m + 10
-    mean = integral(lambda z: z, low, high) / integral(lambda z: 1, low, high)
-    lower = integral(lambda z: mean - z, low, y)  # = integral of (z - mean) above
-    return float(lower / mp.exp(energy(peak) - energy(y)))
+    low, high = min(y, peak) - 36 / m - 3, max(y, peak) + 36 / m + 3
+    mean = integral(lambda z: z, low, high) / integral(np.ones_like, low, high)
+    below = scipy.special.expit(y) < mean  # the side where the integrand has one sign
+    moved = integral(lambda z: abs(mean - z), *((low, y) if below else (y, high)))
+    return moved / np.exp(energy(peak) - energy(y))
 
 
 MIXTURES = {
@@ -541,7 +537,8 @@ def test_mixture_gradients_are_unbiased_the_weights_too(build, key):
 
         truth = jax.jit(jax.grad(expected))(d)
         assert abs(np.asarray(truth.logits)).min() > 1e-3  # what others return 0 for
-        got = draws_gradient(d, f, jax.random.fold_in(key, i), 20_000)
+        n = 4_000 if isinstance(d.components, D.Gamma) else 20_000  # its cdf's derivative is slow
+        got = draws_gradient(d, f, jax.random.fold_in(key, i), n)
         jax.tree.map(check_mean, got, truth)
 
 
@@ -677,7 +674,9 @@ def test_kl_keeps_its_digits_where_the_two_nearly_agree(name, by):
         p, q = (jax.tree.map(lambda x: jnp.asarray(np.asarray(x), "float64"), d) for d in (p, q))
         truth = float(sn.kl(p, q))
     assert truth > 0
-    np.testing.assert_allclose(ours, truth, rtol=2e-3)
+    # Stirling's errors still cancel where gamma functions are compared.
+    exact = name in ("gaussian", "low rank", "vmf")
+    np.testing.assert_allclose(ours, truth, rtol=2e-3, atol=0 if exact else 1e-6)
 
 
 def test_kl_of_joint_laws_and_pairs_broadcasts_over_the_batch():
