@@ -118,8 +118,8 @@ def test_log_prob_and_entropy_are_those_of_scipy(name, key):
     np.testing.assert_allclose(d.entropy(), oracle.entropy(), rtol=1e-5)
 
 
-@pytest.mark.parametrize("dimension", [2, 3, 4, 5, 10, 40])
-@pytest.mark.parametrize("kappa", [0.0, 0.1, 2.0, 100.0, 1e4])
+@pytest.mark.parametrize("dimension", [2, 5, 40])
+@pytest.mark.parametrize("kappa", [0.0, 2.0, 1e4])
 def test_von_mises_fisher_density_and_moments(dimension, kappa):
     mu = np.eye(dimension)[0]
     d = D.VonMisesFisher(jnp.asarray(mu, "float32"), kappa)
@@ -257,8 +257,8 @@ def test_argmax_of_gumbel_softmax_is_categorical(key):
     np.testing.assert_allclose(x.sum(-1), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("dimension", [2, 3, 5, 10])
-@pytest.mark.parametrize("kappa", [0.0, 0.5, 20.0, 1e4])
+@pytest.mark.parametrize("dimension", [2, 3, 5])
+@pytest.mark.parametrize("kappa", [0.0, 20.0, 1e4])
 def test_heights_of_von_mises_fisher_draws_have_their_law(dimension, kappa, key):
     t = np.asarray(_height.draw_height(key, jnp.full(N, kappa), dimension), np.float64)
     assert (t > 0).all()
@@ -287,7 +287,7 @@ def test_a_draw_is_the_same_with_jit_and_under_vmap(build):
 
 
 @families
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
 def test_dtypes_shapes_and_support(build, dtype):
     with precision(dtype):
         d = build(dtype)
@@ -405,7 +405,7 @@ def test_wishart_gradients_are_unbiased(f, expected, key):
     check_mean(jnp.tril(got.scale_tril), jnp.tril(truth.scale_tril))
 
 
-@pytest.mark.parametrize("dimension", [2, 3, 5])
+@pytest.mark.parametrize("dimension", [2, 5])
 @pytest.mark.parametrize("c", [0.5, 3.0])
 def test_lkj_gradients_are_unbiased(dimension, c, key):
     # Each correlation has (1 + r) / 2 ~ Beta(h, h) with h = c + dimension/2 - 1.
@@ -424,7 +424,7 @@ def test_lkj_gradients_are_unbiased(dimension, c, key):
 
 
 @pytest.mark.parametrize("dimension", [2, 3, 5, 10])
-@pytest.mark.parametrize("kappa", [0.3, 2.0, 50.0])
+@pytest.mark.parametrize("kappa", [2.0, 50.0])
 def test_von_mises_fisher_gradients_are_unbiased(dimension, kappa, key):
     m = (dimension - 1) / 2
 
