@@ -201,20 +201,19 @@ def t_grid(dtype):
                 yield (df, t), true_t_slope(df, t)
 
 
+# grid, derivative, and the largest error in float32 and in float64 (as the README says)
 GRIDS = {
-    "gamma": (gamma_grid, log_gamma_derivative),
-    "beta": (beta_grid, logit_beta_derivative),
-    "t": (t_grid, t_derivative),
+    "gamma": (gamma_grid, log_gamma_derivative, 2e-6, 1e-10),
+    "beta": (beta_grid, logit_beta_derivative, 1e-5, 1e-11),
+    "t": (t_grid, t_derivative, 1e-5, 1e-11),
 }
 
 
 @pytest.mark.parametrize("name", GRIDS)
-@pytest.mark.parametrize(
-    ("dtype", "most", "nearly_all"), [(np.float32, 1e-4, 1e-5), (np.float64, 1e-9, 1e-10)]
-)
-def test_derivatives_are_exact(name, dtype, most, nearly_all):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_derivatives_are_exact(name, dtype):
     """The implicit derivative against 50 digits, over shapes and quantiles."""
-    grid, derivative = GRIDS[name]
+    grid, derivative, single, double = GRIDS[name]
     points, truth = zip(*grid(dtype), strict=True)
     with jax.enable_x64(dtype == np.float64):
         arguments = [
@@ -225,8 +224,7 @@ def test_derivatives_are_exact(name, dtype, most, nearly_all):
     # At the median of t the derivative is 0: errors are relative to what is typical there.
     scale = np.maximum(np.abs(truth), 1e-3 * np.median(np.abs(truth)) if name == "t" else 0)
     error = np.abs(value - truth) / scale
-    assert error.max() < most, points[error.argmax()]
-    assert np.quantile(error, 0.99) < nearly_all
+    assert error.max() < (single if dtype == np.float32 else double), points[error.argmax()]
 
 
 def test_gradients_of_draws_are_those_of_the_quantile():

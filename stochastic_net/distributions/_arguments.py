@@ -1,6 +1,5 @@
 """What a distribution is given: real arrays, floating parameters of one shape, a sample shape."""
 
-import operator
 from collections.abc import Collection, Mapping
 
 import jax
@@ -71,17 +70,6 @@ def broadcast_parameters(
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(*(a for name, a in arrays.items() if name not in integers))
     return {n: a.astype(jnp.int32 if n in integers else dtype) for n, a in arrays.items()}
-
-
-def sample_shape(shape: Shape) -> Shape:
-    """`shape` as a tuple of sizes."""
-    try:
-        sizes = tuple(operator.index(size) for size in shape)
-    except TypeError:
-        sizes = (-1,)
-    if any(size < 0 for size in sizes):
-        raise ValueError(f"shape must be a tuple of sizes such as (10,), got {shape!r}.")
-    return sizes
 
 
 def spread(shape: Shape, *arrays: Array) -> list[Array]:

@@ -10,9 +10,15 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
-from stochastic_net.distributions._arguments import broadcast_parameters, real_array, sample_shape
+from stochastic_net.distributions._arguments import broadcast_parameters, real_array
 from stochastic_net.distributions._support import Support
-from stochastic_net.random import check_key, compute_dtype, require, require_if_concrete
+from stochastic_net.random import (
+    check_key,
+    compute_dtype,
+    require,
+    require_if_concrete,
+    sample_shape,
+)
 
 
 @dataclasses.dataclass(frozen=True)

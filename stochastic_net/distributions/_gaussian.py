@@ -11,10 +11,15 @@ from stochastic_net._types import Array, ArrayLike, Key, Shape
 from stochastic_net.distributions._arguments import (
     parameters,
     real_array,
-    sample_shape,
     spread,
 )
-from stochastic_net.random import compute_dtype, normal, require, require_if_concrete
+from stochastic_net.random import (
+    compute_dtype,
+    normal,
+    require,
+    require_if_concrete,
+    sample_shape,
+)
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 _MEAN_RULE = "mean must be finite."

@@ -8,13 +8,19 @@ import jax.numpy as jnp
 from jax import lax
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
-from stochastic_net.distributions._arguments import parameters, real_array, sample_shape
+from stochastic_net.distributions._arguments import parameters, real_array
 from stochastic_net.distributions._convert import own
 from stochastic_net.distributions._independent import Independent
 from stochastic_net.distributions._mixture_gradient import move
 from stochastic_net.distributions._no_pathwise import refuse_gradient
 from stochastic_net.distributions._support import RealVector, Support, real
-from stochastic_net.random import check_key, compute_dtype, require, require_if_concrete
+from stochastic_net.random import (
+    check_key,
+    compute_dtype,
+    require,
+    require_if_concrete,
+    sample_shape,
+)
 
 
 @jax.tree_util.register_pytree_with_keys_class

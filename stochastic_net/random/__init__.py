@@ -1,5 +1,6 @@
 """Samplers with the signatures of `jax.random`, differentiable in every continuous parameter."""
 
+from stochastic_net.random._arguments import sample_shape as sample_shape
 from stochastic_net.random._beta import beta as beta
 from stochastic_net.random._beta import f as f
 from stochastic_net.random._dirichlet import dirichlet as dirichlet
@@ -40,6 +41,7 @@ __all__ = [
     "reparameterize",
     "require",
     "require_if_concrete",
+    "sample_shape",
     "t",
     "truncated_normal",
     "von_mises",

@@ -48,7 +48,7 @@ def arguments(shape: Shape | None, dtype: DTypeLike | None, **parameters: ArrayL
     """
     arrays = {name: _real(name, value) for name, value in parameters.items()}
     shapes = {name: array.shape for name, array in arrays.items()}
-    target = _target(shapes) if shape is None else _sizes(shape)
+    target = _target(shapes) if shape is None else sample_shape(shape)
     flat = target if len(target) <= 2 else (target[0], math.prod(target[1:]))
     draw = Draw(target, flat, jnp.result_type(float if dtype is None else dtype))
     return draw, *(_spread(name, array, draw) for name, array in arrays.items())
@@ -82,7 +82,8 @@ def _real(name: str, value: ArrayLike) -> Array:
     return array
 
 
-def _sizes(shape: Shape) -> Shape:
+def sample_shape(shape: Shape) -> Shape:
+    """`shape` as a tuple of sizes."""
     try:
         sizes = tuple(operator.index(size) for size in shape)
     except TypeError:

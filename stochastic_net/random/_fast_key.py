@@ -37,6 +37,7 @@ from jax import lax
 from jax.extend.random import define_prng_impl, threefry2x32_p
 
 from stochastic_net._types import Array, Shape
+from stochastic_net.random._stream import flat_index
 from stochastic_net.random._threefry import threefry
 
 # Who asks is written into the top bits of the hash's 64-bit counter (here: of its high word). For a
@@ -95,16 +96,7 @@ def _derive(key: Array, high: Array, low: Array) -> Array:
 def _places(shape: Shape, high: np.uint32) -> tuple[Array, Array]:
     """The counter of each element: `high`, and its place in the flattened array in 64 bits."""
     if math.prod(shape) <= 2**32:
-        return jnp.asarray(high), _flat_index(shape, np.uint32)
+        return jnp.asarray(high), flat_index(shape)
     with jax.enable_x64(True):
-        index = _flat_index(shape, np.uint64)
+        index = flat_index(shape, np.uint64)
         return high + (index >> np.uint64(32)).astype(np.uint32), index.astype(np.uint32)
-
-
-def _flat_index(shape: Shape, dtype: type[np.unsignedinteger]) -> Array:
-    """The place of each element, summed over axes: a sharded axis stays sharded."""
-    index = jnp.zeros(shape, dtype)
-    for axis in range(len(shape)):
-        stride = dtype(math.prod(shape[axis + 1 :]))
-        index += lax.broadcasted_iota(dtype, shape, axis) * stride
-    return index

@@ -23,7 +23,7 @@ def stream(key: Key, shape: Shape) -> Stream:
     so that they are the same under `jit`, `vmap` and any sharding.
     """
     seed = jax.random.bits(key, (2,), jnp.uint32)
-    index = _flat_index(shape)
+    index = flat_index(shape)
 
     def words(n: ArrayLike) -> tuple[Array, Array]:
         return threefry((seed[0], seed[1]), jnp.asarray(n, jnp.uint32), index, rounds=13)
@@ -72,9 +72,10 @@ def _unit_double(high: Array, low: Array) -> Array:
     return (top * 2.0**26 + bottom + 0.5) * 2.0**-52
 
 
-def _flat_index(shape: Shape) -> Array:
+def flat_index(shape: Shape, dtype: type[np.unsignedinteger] = np.uint32) -> Array:
     """The place of each element, summed over axes: a sharded axis stays sharded."""
-    index = jnp.zeros(shape, jnp.uint32)
-    for axis, stride in enumerate(math.prod(shape[i + 1 :]) for i in range(len(shape))):
-        index += lax.broadcasted_iota(jnp.uint32, shape, axis) * np.uint32(stride)
+    index = jnp.zeros(shape, dtype)
+    for axis in range(len(shape)):
+        stride = dtype(math.prod(shape[axis + 1 :]))
+        index += lax.broadcasted_iota(dtype, shape, axis) * stride
     return index
