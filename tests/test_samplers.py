@@ -390,15 +390,16 @@ def test_beta_gradient_has_half_the_variance_of_two_gammas():
 
 
 @pytest.mark.parametrize(
-    ("name", "row"), [("gamma", (1e6,)), ("gamma", (1e7,)), ("loggamma", (1.3e-3,))]
+    ("name", "row"),
+    [("gamma", (1e6,)), ("gamma", (1e7,)), ("gamma", (1e8,)), ("loggamma", (1.3e-3,))],
 )
 def test_faults_of_jax_are_not_ours(name, row):
-    """JAX is 6.7 %, 14 % and 96 % off here."""
+    """JAX is 6.7 % off at 1e6, 14 % at 1e7, and 96 % at 1.3e-3."""
     z, slope = jax.jvp(lambda a: draws(name, (a,), 16), (jnp.float32(row[0]),), (jnp.float32(1.0),))
     log_z = np.asarray(z, float) if name == "loggamma" else np.log(np.asarray(z, float))
     truth = np.array([true_log_gamma_slope(float(np.float32(row[0])), x) for x in log_z])
     truth = truth if name == "loggamma" else truth * np.asarray(z, float)
-    np.testing.assert_allclose(slope, truth, rtol=1e-4)
+    np.testing.assert_allclose(slope, truth, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
