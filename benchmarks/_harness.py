@@ -44,6 +44,11 @@ def jax_job(function: Callable, *args) -> Job:
     return Job(lambda: jax.block_until_ready(jitted(*args)), compile_s, size / 1e6)
 
 
+def wanted(task: str, options: argparse.Namespace) -> bool:
+    """Whether the user asked for this task; builders of many tasks need not make the others."""
+    return not options.only or options.only in task
+
+
 def seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
@@ -129,7 +134,12 @@ def measure(contenders: dict[str, Contender], limit_ms: Callable, options) -> di
     """One row of figures for each task and contender; the first contender is the reference."""
     here = {n: c for n, c in contenders.items() if importlib.util.find_spec(c.package)}
     report = {"options": {k: str(v) for k, v in vars(options).items()}, "machine": machine()}
-    jobs = {(t, n): job for n, c in here.items() for t, job in c.build(options).items()}
+    jobs = {
+        (task, name): job
+        for name, contender in here.items()
+        for task, job in contender.build(options).items()
+        if wanted(task, options)
+    }
     times = interleave({place: job.run for place, job in jobs.items()}, options.rounds)
     report["missing"], report["rows"] = [n for n in contenders if n not in here], []
     for (task, name), job in jobs.items():
@@ -137,7 +147,7 @@ def measure(contenders: dict[str, Contender], limit_ms: Callable, options) -> di
         ms, limit = 1e3 * float(np.median(times[task, name])), limit_ms(task, report["machine"])
         row = {"task": task, "name": name, "ms": ms, "ratio": over, "low": low, "high": high}
         row |= {"limit_ms": limit, "x_limit": ms / limit, **job._asdict()}
-        row["peak_mb"] = peak_in_child(name, task)
+        row["peak_mb"] = None if options.no_peak else peak_in_child(name, task)
         report["rows"].append({k: v for k, v in row.items() if k != "run"})
     return report
 
@@ -179,11 +189,16 @@ def main(
     parser.add_argument(
         "--key-impl", default=key_impl, help="of every JAX key (default: %(default)s)"
     )
+    parser.add_argument("--only", metavar="TEXT", help="measure the tasks with TEXT in their name")
+    parser.add_argument(
+        "--no-peak", action="store_true", help="leave out peak memory, which takes a process each"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--peak-of", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak_of:
         name, task = options.peak_of
+        options.only = task
         print(peak_mb(contenders[name].build(options)[task].run))
         return
     report = measure(contenders, limit_ms, options)

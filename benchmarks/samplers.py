@@ -15,7 +15,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _harness import Contender, Job, jax_job, main
+from _harness import Contender, Job, jax_job, main, wanted
 
 import stochastic_net as sn
 
@@ -54,15 +54,16 @@ def tasks(name: str) -> tuple[str, str]:
 
 
 def jax_jobs(samplers: dict[str, Callable], options: argparse.Namespace) -> dict[str, Job]:
-    """The two tasks of each sampler (key, *parameters) -> draw."""
+    """The two tasks of each sampler (key, *parameters) -> draw, or those that are wanted."""
     jobs, key = {}, jax.random.key(0, impl=options.key_impl)
     for name, sampler in samplers.items():
         arguments = [jnp.asarray(p) for p in parameters(name)]
         total = lambda key, *p, sampler=sampler: sampler(key, *p).sum()  # noqa: E731
         by = tuple(range(1, len(arguments) + 1))
-        draw, gradient = tasks(name)
-        jobs[draw] = jax_job(sampler, key, *arguments)
-        jobs[gradient] = jax_job(jax.value_and_grad(total, by), key, *arguments)
+        runs = (sampler, jax.value_and_grad(total, by))
+        for task, run in zip(tasks(name), runs, strict=True):
+            if wanted(task, options):
+                jobs[task] = jax_job(run, key, *arguments)
     return jobs
 
 
