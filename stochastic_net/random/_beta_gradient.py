@@ -21,6 +21,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._digamma import beta_score
+from stochastic_net.random._elementary import exp, expm1, log1p
 from stochastic_net.random._quadrature import sum_over_nodes
 from stochastic_net.random._stirling import log_binomial
 
@@ -70,7 +71,7 @@ def _integrals(p: Array, q: Array, x: Array, rest: Array, below: Array) -> tuple
 
     def terms(node: Array, weight: Array) -> tuple[Array, Array]:
         fall, rise = _logs(x, rest, length * node)
-        density = weight * jnp.exp(q * rise - (p + 1) * fall)
+        density = weight * exp(q * rise - (p + 1) * fall)
         return density, density * jnp.where(below, fall, rise)
 
     mass, moment = sum_over_nodes(terms, p, single=12, double=32)
@@ -83,7 +84,7 @@ def _logs(x: Array, rest: Array, y: Array) -> tuple[Array, Array]:
     Their sum is y; each is as exact as the smaller of x and `rest` = 1 - x.
     """
     small = x < 0.5
-    step = jnp.log1p(jnp.where(small, x, rest) * jnp.expm1(jnp.where(small, -y, y)))
+    step = log1p(jnp.where(small, x, rest) * expm1(jnp.where(small, -y, y)))
     return jnp.where(small, y + step, step), jnp.where(small, -step, y - step)
 
 
@@ -94,5 +95,5 @@ def _cut_at(p: Array, q: Array, x: Array, rest: Array) -> Array:
     y = 2 * cut / (slope + jnp.sqrt(slope * slope + 2 * cut * bend))
     fall, rise = _logs(x, rest, y)
     excess = (p + 1) * fall - q * rise - cut
-    steepness = (p + 1) - (p + q + 1) * x * jnp.exp(-fall)
+    steepness = (p + 1) - (p + q + 1) * x * exp(-fall)
     return y - excess / steepness

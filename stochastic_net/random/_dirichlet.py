@@ -10,6 +10,7 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
 from stochastic_net.random._beta import beta
 from stochastic_net.random._beta_gradient import logit_beta_derivative
+from stochastic_net.random._fence import once
 from stochastic_net.random._gamma import gamma_parts
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
@@ -65,34 +66,35 @@ def dirichlet(
         )
     entries = jnp.shape(alpha)[-1:]
     draw, alpha = arguments(None if shape is None else (*shape, *entries), dtype, alpha=alpha)
-    x = (_sticks if check_coupling(coupling) else _dirichlet)(key, alpha.reshape(draw.shape))
-    return draw.finish(x, low=0, high=1 if entries > (1,) else np.inf)
+    # Entries first and the batch flat, for XLA on CPU does not vectorise over a short last axis.
+    alpha = alpha.reshape(-1, *entries).T
+    x = (_sticks if check_coupling(coupling) else _dirichlet)(key, alpha)
+    return draw.finish(x.T.reshape(draw.shape), low=0, high=1 if entries > (1,) else np.inf)
 
 
 @jax.jit
 def _dirichlet(key: Key, alpha: Array) -> Array:
     info = jnp.finfo(alpha.dtype)
-    parts = gamma_parts(key, lax.stop_gradient(alpha).ravel(), smooth=False)
-    body, log_boost = (part.reshape(alpha.shape) for part in parts)
+    body, log_boost = gamma_parts(key, lax.stop_gradient(alpha), smooth=False)
     # The largest entry has weight body: the sum neither underflows nor overflows.
     size = jnp.log(body) + log_boost
-    largest = size == size.max(-1, keepdims=True)
-    reference = jnp.where(largest, log_boost, -jnp.inf).max(-1, keepdims=True)
+    largest = size == size.max(0, keepdims=True)
+    reference = jnp.where(largest, log_boost, -jnp.inf).max(0, keepdims=True)
     weight = body * jnp.exp(log_boost - reference)
-    x = weight / weight.sum(-1, keepdims=True)
-    if alpha.shape[-1] == 1:
+    x = weight / weight.sum(0, keepdims=True)
+    if alpha.shape[0] == 1:
         return jnp.ones_like(alpha)
-    return _move(jnp.clip(x, info.tiny, 1 - info.epsneg), alpha)
+    return _move(once(jnp.clip(x, info.tiny, 1 - info.epsneg)), alpha)
 
 
 @jax.jit
 def _sticks(key: Key, alpha: Array) -> Array:
     """Break sticks, each share a quantile of its beta law: another coupling, of the same law."""
-    rest = jnp.flip(jnp.cumsum(jnp.flip(alpha, -1), -1), -1)[..., 1:]
-    share = beta(key, alpha[..., :-1], rest, dtype=alpha.dtype, coupling="smooth")
-    left = jnp.cumprod(1 - share, -1)
-    one = jnp.ones_like(alpha[..., :1])
-    return jnp.concatenate([share, one], -1) * jnp.concatenate([one, left], -1)
+    rest = jnp.flip(jnp.cumsum(jnp.flip(alpha, 0), 0), 0)[1:]
+    share = beta(key, alpha[:-1], rest, dtype=alpha.dtype, coupling="smooth")
+    left = jnp.cumprod(1 - share, 0)
+    one = jnp.ones_like(alpha[:1])
+    return jnp.concatenate([share, one]) * jnp.concatenate([one, left])
 
 
 @jax.custom_jvp
@@ -104,17 +106,15 @@ def _move(x: Array, alpha: Array) -> Array:
 def _move_rule(primals, tangents):
     x, alpha = primals
     x = _move(x, alpha)
-    # Flat and fenced, for XLA on CPU does not vectorise over a short last axis.
-    arrays = (array.ravel() for array in (alpha, _others(alpha), x, _others(x)))
-    slope = lax.optimization_barrier(logit_beta_derivative(*arrays))
-    own = x * slope.reshape(x.shape) * tangents[1]
-    return x, own - x * own.sum(-1, keepdims=True)
+    slope = once(logit_beta_derivative(alpha, _others(alpha), x, _others(x)))
+    own = x * slope * tangents[1]
+    return x, own - x * own.sum(0, keepdims=True)
 
 
 def _others(x: Array) -> Array:
     """The sum of the other entries, which for the largest is not a difference of large numbers."""
-    most = x.max(-1, keepdims=True)
+    most = x.max(0, keepdims=True)
     largest = x == most
-    smaller = jnp.where(largest, 0, x).sum(-1, keepdims=True)
-    ties = largest.sum(-1, keepdims=True).astype(x.dtype) - 1
-    return jnp.where(largest, smaller + ties * most, x.sum(-1, keepdims=True) - x)
+    smaller = jnp.where(largest, 0, x).sum(0, keepdims=True)
+    ties = largest.sum(0, keepdims=True).astype(x.dtype) - 1
+    return jnp.where(largest, smaller + ties * most, x.sum(0, keepdims=True) - x)

@@ -24,6 +24,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._digamma import gamma_score
+from stochastic_net.random._elementary import exp, exp_less_line, expm1
 from stochastic_net.random._quadrature import sum_over_nodes
 from stochastic_net.random._stirling import log_gamma_kernel
 
@@ -63,7 +64,7 @@ def _integrals(z: Array, slope: Array, side: Array) -> tuple[Array, Array]:
 
     def terms(node: Array, weight: Array) -> tuple[Array, Array]:
         y = length * node
-        mass = weight * jnp.exp(-_exponent(z, slope, side * y))
+        mass = weight * exp(-_exponent(z, slope, side * y))
         return mass, mass * y
 
     j0, j1 = sum_over_nodes(terms, z, single=12, double=32)
@@ -72,17 +73,7 @@ def _integrals(z: Array, slope: Array, side: Array) -> tuple[Array, Array]:
 
 def _exponent(z: Array, slope: Array, y: Array) -> Array:
     """E(y) = z (e^y - 1 - y) + slope y."""
-    return z * _exp_minus_line(y) + slope * y
-
-
-def _exp_minus_line(y: Array) -> Array:
-    """e^y - 1 - y, by its series where the difference cancels."""
-    small = jnp.abs(y) < 0.5
-    terms = 9 if y.dtype == np.float32 else 15
-    factorials = np.cumprod(np.arange(2, terms + 2, dtype=float))
-    near = jnp.where(small, y, 0.0)
-    series = near * near * jnp.polyval(jnp.array(1 / factorials[::-1], y.dtype), near, unroll=16)
-    return jnp.where(small, series, jnp.exp(y) - 1 - y)
+    return z * exp_less_line(y) + slope * y
 
 
 def _cut_at(z: Array, slope: Array, side: Array) -> Array:
@@ -91,5 +82,5 @@ def _cut_at(z: Array, slope: Array, side: Array) -> Array:
     rise = side * slope
     length = 2 * cut / (rise + jnp.sqrt(rise * rise + 2 * cut * z))
     excess = _exponent(z, slope, side * length) - cut
-    steepness = rise + side * z * jnp.expm1(side * length)
+    steepness = rise + side * z * expm1(side * length)
     return length - excess / steepness

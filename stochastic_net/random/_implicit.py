@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from stochastic_net._types import Array
+from stochastic_net._types import Array, PyTree
+from stochastic_net.random._fence import once
 
 Partials = Callable[..., tuple[Array, ...]]
 Move = Callable[..., Array]
@@ -18,17 +19,19 @@ def moving(partials: Partials) -> Move:
 
     `move(z, *params)` is z with those derivatives. How z was made has none: what is said of the
     returned number counts, so that second derivatives are those of the formula along the path that
-    the draw takes. All arrays have one shape and dtype.
+    the draw takes. What else the formula needs and does not move is passed on as `fixed`. All
+    arrays have one shape and dtype.
     """
 
     @jax.custom_jvp
-    def attached(z: Array, *params: Array) -> Array:
+    def attached(z_fixed: tuple[Array, PyTree], *params: Array) -> Array:
         del params
-        return z
+        return z_fixed[0]
 
     def jvp(primals, tangents):
         z = attached(*primals)  # not the primal itself: it moves with the parameters
-        slopes = partials(z, *primals[1:])
+        fixed = primals[0][1]
+        slopes = partials(z, *primals[1:], **({} if fixed is None else {"fixed": fixed}))
         moved = [
             slope * tangent
             for slope, tangent in zip(slopes, tangents[1:], strict=True)
@@ -39,10 +42,27 @@ def moving(partials: Partials) -> Move:
     attached.defjvp(jvp, symbolic_zeros=True)
 
     @functools.wraps(partials)
-    def move(z: Array, *params: Array) -> Array:
-        return attached(jax.lax.stop_gradient(z), *params)
+    def move(z: Array, *params: Array, fixed: PyTree = None) -> Array:
+        z, fixed = jax.lax.stop_gradient((z, fixed))
+        return attached((once(z), fixed), *params)
 
     return move
+
+
+@jax.custom_jvp
+def exponential(value: Array, exponent: Array) -> Array:
+    """`value`, as a number proportional to e^exponent: so are its derivatives of every order.
+
+    For what is known more exactly than from its exponent, of which only the derivatives are used.
+    """
+    del exponent
+    return value
+
+
+@exponential.defjvp
+def _exponential_jvp(primals, tangents):
+    value = exponential(*primals)
+    return value, value * tangents[1]
 
 
 def finite(x: Array) -> Array:

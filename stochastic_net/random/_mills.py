@@ -44,7 +44,7 @@ _MILLS = np.array(
     ]
 )
 HALF_MASS = math.sqrt(math.pi / 2)  # R(0): the mass of a half line in units of the density at 0
-_LINEAR = 0.5  # below this exponent an interval's mass is integrated, above it is a difference
+LINEAR = 0.5  # below this exponent an interval's mass is integrated, above it is a difference
 
 
 def mills(x: Array) -> Array:
@@ -59,14 +59,19 @@ def tail_mass(start: Array, length: Array) -> Array:
     one R(start) - exp(-e) R(end) loses less than two bits.
     """
     exponent = length * (start + length / 2)
-    short = exponent < _LINEAR
-    near = jnp.where(short, length, 0)  # keeps what is not chosen finite, and its derivative
-    nodes, weights = unit_nodes(4, 9, length.dtype)
-    integrated = sum(
-        w * jnp.exp(-near * x * (start + near * x / 2)) for x, w in zip(nodes, weights, strict=True)
-    )
+    short = exponent < LINEAR
+    integrated = short_mass(start, jnp.where(short, length, 0))  # finite, with its derivative
     difference = mills(start) - jnp.exp(-exponent) * mills(start + length)
-    return jnp.where(short, near * integrated, difference)
+    return jnp.where(short, integrated, difference)
+
+
+def short_mass(start: Array, length: Array) -> Array:
+    """`tail_mass` where its exponent is below LINEAR, by quadrature."""
+    nodes, weights = unit_nodes(3, 9, length.dtype)
+    return length * sum(
+        w * jnp.exp(-length * x * (start + length * x / 2))
+        for x, w in zip(nodes, weights, strict=True)
+    )
 
 
 def central_mass(length: Array) -> Array:

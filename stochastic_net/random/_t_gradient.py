@@ -1,17 +1,19 @@
-r"""How a Student t variate moves with its degrees of freedom.
+r"""How a Student t variate moves with its degrees of freedom: one integral of one sign.
 
-For t > 0, with the score s(u) = d log p(u)/d df,
+For t > 0, in y = log(1 + u^2/df) with the share X = 1 - e^{-y} = u^2 / (df + u^2), the score
+d log p(u)/d df = s/2 and the implicit derivative are
 
-  dlog t/d df = -int_0^t s(u) p(u) du / (t p(t)) = +int_t^inf (the same),
+  s(y) = digamma((df + 1)/2) - digamma(df/2) - 1/df - (y - X) + X/df,
+  dlog t/d df = 1/4 int_{y > y_t} s e^{-df (y - y_t)/2} / sqrt(X_t X) dy = -1/4 int_{y < y_t} (same),
 
 whichever has an integrand of one sign: s is positive up to u^2 = 1 + sqrt(2) as df grows, negative
-beyond. The answer is of order 1/df^2, so the score is written without its terms of lower order:
-with q = u^2/df and X = q/(1 + q),
+beyond. The terms of s that are of lower order than the answer, 1/df^2, have been cancelled by hand.
+In y = y_t + L v^2, or y_t v^2, no scale but the one of the exponential is left to the nodes v.
 
-  2 s(u) = [digamma((df + 1)/2) - digamma(df/2) - 1/df] - [log(1 + q) - X] + X/df.
+Below df = 2 the outer integrand has two scales, 2/df and that on which X reaches 1. There its limit
+X = 1 is taken out, the integral of which is closed,
 
-Below df = 2 the two sides have scales too far apart for few nodes; there X(t) ~ Beta(1/2, df/2)
-gives 2 dlog t = dlog df + dlogit X, which loses nothing yet.
+  (2/df) (1 - y_t - 1/(df + 1) - h(df/2 + 1/2)),    h(z) = digamma(z + 1/2) - digamma(z) - 1/(2 z).
 """
 
 import jax.numpy as jnp
@@ -19,76 +21,44 @@ import numpy as np
 from jax import lax
 
 from stochastic_net._types import Array
-from stochastic_net.random._beta_gradient import logit_beta_derivative
 from stochastic_net.random._digamma import half_step
-from stochastic_net.random._implicit import finite
+from stochastic_net.random._elementary import exp, exp_less_line, expm1
 from stochastic_net.random._quadrature import sum_over_nodes
 
-_CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # what is below e^-cut is left out
-_TURN = 1 + 2**0.5  # t^2 where the score changes sign, for many degrees of freedom
-_SPLIT = 2.0  # degrees of freedom below which the beta form is taken
+_CUT = {np.dtype(np.float32): 17.5, np.dtype(np.float64): 38.0}  # e^-cut is left out
+_TURN = 1 + 2**0.5  # u^2 where the score changes sign, for many degrees of freedom
+_FEW = 2.0  # degrees of freedom below which the limit is taken out
 
 
 def t_derivative(df: Array, t: Array) -> Array:
     """dt/d df at a draw t of Student's distribution; relative error below 1e-5 in float32."""
-    few = df < _SPLIT
-    ratio = finite(jnp.abs(t) * lax.rsqrt(df))
-    direct = _direct(jnp.where(few, _SPLIT, df), jnp.where(few, 1.0, ratio))
-    by_beta = _by_beta(jnp.where(few, df, 1.0), jnp.where(few, ratio, 1.0))
-    return t * jnp.where(few, by_beta, direct)
-
-
-def _by_beta(df: Array, ratio: Array) -> Array:
-    """dlog t/d df through Beta(1/2, df/2); `ratio` is t / sqrt(df)."""
-    small = ratio < 1
-    inverse = jnp.where(small, ratio, 1 / ratio)
-    least = jnp.finfo(df.dtype).tiny
-    square = jnp.maximum(inverse * inverse, least)
-    share = square / (1 + square)
-    x, rest = jnp.where(small, share, 1 - share), jnp.where(small, 1 - share, share)
-    dlogit = logit_beta_derivative(0.5 * df, jnp.full_like(df, 0.5), rest, x)
-    # Far out 1 - X underflows, where dlogit is linear in its logarithm.
-    underflow = ~small & (square == least)
-    lost = jnp.where(underflow, 2 * jnp.log(ratio) + np.log(float(least)), 0.0)
-    return 0.5 / df - 0.25 * (dlogit + 2 * lost / df)
-
-
-def _direct(df: Array, ratio: Array) -> Array:
-    """dlog t/d df as an integral over u = t v, v in [0, 1] or v = e^y in [1, inf)."""
-    q = ratio * ratio
-    inside = df * q < _TURN
-    log_1q = jnp.log1p(q)
-    shift = half_step(0.5 * df)
-    length = lax.stop_gradient(_cut_at(df, jnp.where(inside, _TURN / df, q)))
+    half, few = 0.5 * df, df < _FEW
+    y_t, inside = _place(df, jnp.abs(t) * lax.rsqrt(df))
+    reach = _CUT[jnp.dtype(df.dtype)] / lax.stop_gradient(half + jnp.where(few, 1, 0))
+    start, length = jnp.where(inside, 0.0, y_t), jnp.where(inside, y_t, reach)
+    shift, two_scales = half_step(half), few & ~inside
 
     def terms(node: Array, weight: Array) -> tuple[Array]:
-        v = jnp.where(inside, node, jnp.exp(length * node))
-        q_v = q * v * v
-        share, log_1qv = q_v / (1 + q_v), jnp.log1p(q_v)
-        score = shift - _log_less_share(share, log_1qv) + share / df
-        density = jnp.exp(0.5 * (df + 1) * (log_1q - log_1qv))
-        return (weight * score * density * jnp.where(inside, -1.0, length * v),)
+        y = start + length * (node * node)
+        share = -expm1(-y)
+        root = lax.rsqrt(share)
+        score = shift - exp_less_line(-y) + share / df
+        limit = shift + (1 + 1 / df) - y
+        score = jnp.where(two_scales, root * score - limit, root * score)
+        return ((2 * node * weight) * exp(half * (y_t - y)) * score,)
 
-    (total,) = sum_over_nodes(terms, q, single=12, double=32)
-    return 0.5 * total
-
-
-def _log_less_share(share: Array, log_1q: Array) -> Array:
-    """log(1 + q) - X for X = q/(1 + q), as -log(1 - X) - X = X^2/2 + X^3/3 + ... where small."""
-    small = share < 0.25
-    terms = 10 if share.dtype == np.float32 else 24
-    near = jnp.where(small, share, 0.0)
-    series = jnp.polyval(jnp.array(1 / np.arange(terms + 1, 1, -1), share.dtype), near, unroll=32)
-    return jnp.where(small, near * near * series, log_1q - share)
+    (total,) = sum_over_nodes(terms, df, single=11, double=40)
+    total = length * jnp.where(inside, -total, total)
+    middle = half + 0.5
+    closed = (1 - y_t - 0.5 / middle - half_step(middle)) / half
+    total += jnp.where(two_scales, closed, 0.0)
+    return t * total * (0.25 * lax.rsqrt(-expm1(-y_t)))
 
 
-def _cut_at(df: Array, q: Array) -> Array:
-    """The y where the density of log u has fallen to e^-cut: its parabola, and one Newton step."""
-    cut = _CUT[jnp.dtype(df.dtype)]
-    share = q / (1 + q)
-    slope, bend = (df + 1) * share - 1, 2 * (df + 1) * share * (1 - share)
-    y = 2 * cut / (slope + jnp.sqrt(slope * slope + 2 * cut * bend))
-    growth = share * jnp.expm1(2 * y)
-    excess = 0.5 * (df + 1) * jnp.log1p(growth) - y - cut
-    steepness = (df + 1) * (share + growth) / (1 + growth) - 1
-    return y - excess / steepness
+def _place(df: Array, ratio: Array) -> tuple[Array, Array]:
+    """y_t for t = sqrt(df) `ratio`, and whether the integral from 0 to t is the one to take."""
+    far = ratio > 1e8  # the square may overflow
+    q = jnp.square(jnp.where(far, 1.0, ratio))
+    y_t = jnp.where(far, 2 * jnp.log(jnp.where(far, ratio, 1.0)), jnp.log1p(q))
+    # The derivative of log t is flat where t is small.
+    return jnp.maximum(y_t, 1e-20), ~far & (q < jnp.minimum(_TURN / df, _TURN / _FEW))

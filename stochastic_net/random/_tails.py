@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stochastic_net._types import Array
+from stochastic_net.random._fence import once
 
 
 def both_tails(high: Array, low: Array, dtype) -> tuple[Array, Array]:
@@ -15,7 +16,8 @@ def both_tails(high: Array, low: Array, dtype) -> tuple[Array, Array]:
         (high & np.uint32(0x7FFFFFFF)).astype(dtype)
         + (low.astype(dtype) + 0.5) * np.asarray(2.0**-32, dtype)
     ) * np.asarray(2.0**-32, dtype)
-    below = high < np.uint32(0x80000000)
+    signed = once(jnp.where(high < np.uint32(0x80000000), distance, -distance))
+    below, distance = signed > 0, jnp.abs(signed)
     return jnp.where(below, distance, 1 - distance), jnp.where(below, 1 - distance, distance)
 
 

@@ -9,12 +9,15 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
-from stochastic_net.random._implicit import moving
+from stochastic_net.random._fence import once
+from stochastic_net.random._implicit import exponential, moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
-from stochastic_net.random._mills import central_mass, mills, tail_mass
+from stochastic_net.random._mills import LINEAR, central_mass, mills, short_mass, tail_mass
 from stochastic_net.random._stream import stream
 from stochastic_net.random._tails import both_tails, normal_quantile_guess
+
+Slopes = tuple[Array, Array]  # by the lower and the upper bound
 
 _FAR = 1e15  # stands for an infinite bound; its square is finite in float32
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
@@ -75,15 +78,17 @@ def truncated_normal(
 def _truncated_normal(key: Key, lower: Array, upper: Array) -> Array:
     u, complement = both_tails(*stream(key, lower.shape)(0), lower.dtype)
     low, high = _finite(lax.stop_gradient(lower)), _finite(lax.stop_gradient(upper))
-    z = _inside(_quantile(u, complement, low, high), low, high)
+    z, slopes = _quantile(u, complement, low, high)
+    z = _inside(z, low, high)
     valid = (lower <= upper) & (lower < jnp.inf) & (upper > -jnp.inf)
-    return _move(jnp.where(valid, z, jnp.nan), lower, upper)
+    return _move(jnp.where(valid, z, jnp.nan), lower, upper, fixed=slopes)
 
 
-def _quantile(u: Array, complement: Array, low: Array, high: Array) -> Array:
-    """z with the fraction u of the mass of (low, high) below it.
+def _quantile(u: Array, complement: Array, low: Array, high: Array) -> tuple[Array, Slopes]:
+    """z with the fraction u of the mass of (low, high) below it, and how it moves with the two.
 
-    Mirrored so that z >= 0, and measured from the inner end of its side: z = inner + t.
+    Mirrored so that z >= 0, and measured from the inner end of its side: z = inner + t. The slopes
+    are of t before the sum is rounded.
     """
     mirrored = high <= 0
     u, complement = _swap(mirrored, u, complement)
@@ -96,18 +101,22 @@ def _quantile(u: Array, complement: Array, low: Array, high: Array) -> Array:
     negative = straddles & (from_zero < 0)
     u, complement = _swap(negative, u, complement)
     low, high = _mirror(negative, low, high)
+    mirrored ^= negative
 
     inner = jnp.maximum(low, 0)
-    one_sided = tail_mass(inner, high - inner)
-    total = jnp.where(straddles, left + right, one_sided)
+    total = jnp.where(straddles, left + right, tail_mass(inner, high - inner))
     inward = jnp.where(straddles, jnp.abs(from_zero), u * total)  # mass of (inner, z) / phi(inner)
     beyond = (high - inner) * ((high + inner) / 2)
     outward = jnp.exp(-beyond) * mills(high) + complement * total  # mass of (z, inf) / phi(inner)
     t = _start(inner, outward)
     for _ in range(1 if t.dtype == jnp.float32 else 2):
         t = _refine(t, inner, inward, outward)
-    z = inner + jnp.clip(t, 0, high - inner)
-    return jnp.where(mirrored ^ negative, -z, z)
+    t = once(jnp.clip(t, 0, high - inner))
+    fall = t * (inner + t / 2)  # log of phi(inner) / phi(z)
+    d_low = complement * jnp.exp(fall - jnp.minimum(low, 0) ** 2 / 2)
+    d_high = u * jnp.exp(fall - beyond)
+    z = inner + t
+    return jnp.where(mirrored, -z, z), _swap(mirrored, d_low, d_high)
 
 
 def _start(inner: Array, outward: Array) -> Array:
@@ -125,9 +134,13 @@ def _refine(t: Array, inner: Array, inward: Array, outward: Array) -> Array:
     """One step of fourth order, on the mass that is the smaller of the two sides of z."""
     z = inner + t
     exponent = jnp.minimum(t * (inner + t / 2), 80)
-    near = (inward - tail_mass(inner, t)) * jnp.exp(exponent)
-    far = mills(z) - outward * jnp.exp(exponent)
-    step = jnp.where(exponent < 0.5, near, far)
+    near = exponent < LINEAR
+    growth = jnp.exp(exponent)
+    step = jnp.where(
+        near,
+        (inward - short_mass(inner, jnp.where(near, t, 0))) * growth,
+        mills(z) - outward * growth,
+    )
     return t + step * (1 + step * (z / 2 + step * ((2 * z * z + 1) / 6)))
 
 
@@ -140,22 +153,13 @@ def _inside(z: Array, low: Array, high: Array) -> Array:
 
 
 @moving
-def _move(z: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
-    """dz/dlower and dz/dupper, of masses that are all sums of positive parts."""
-    mirrored = z < 0
-    low, high = _mirror(mirrored, _finite(lower), _finite(upper))
-    z = jnp.abs(z)
-    inner = jnp.maximum(low, 0)
-    below = tail_mass(inner, z - inner) + central_mass(jnp.maximum(-low, 0))
-    fall = (z - inner) * ((z + inner) / 2)
-    above = tail_mass(z, high - z)
-    total = below + jnp.exp(-fall) * above
-    empty = total == 0  # both bounds are the draw
-    total = jnp.where(empty, 1, total)
-    outer = jnp.minimum(low, 0)
-    d_low = jnp.exp(-outer * outer / 2) * jnp.where(empty, 0.5, above / total)
-    d_high = jnp.exp(-(high - z) * ((high + z) / 2)) * jnp.where(empty, 0.5, below / total)
-    return _swap(mirrored, d_low, d_high)
+def _move(z: Array, lower: Array, upper: Array, *, fixed: Slopes) -> Slopes:
+    """dz/dlower = (1 - u) p(lower) / p(z) and dz/dupper = u p(upper) / p(z)."""
+
+    def slope(value: Array, bound: Array) -> Array:
+        return exponential(value, (z - _finite(bound)) * (z + _finite(bound)) / 2)
+
+    return slope(fixed[0], lower), slope(fixed[1], upper)
 
 
 def _finite(bound: Array) -> Array:

@@ -24,6 +24,7 @@ from jax.typing import ArrayLike, DTypeLike
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
 from stochastic_net.random._chebyshev import half_line_series
+from stochastic_net.random._elementary import exp
 from stochastic_net.random._implicit import moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
@@ -216,7 +217,7 @@ def _integrate(z: Array, upper: Array, kappa: Array, weight: Weight) -> Array:
     total = jnp.zeros_like(z)
     for x, w in zip(*unit_nodes(12, 32, z.dtype), strict=True):
         s2 = _sin_half(z + length * x) ** 2
-        total += w * weight(s2) * jnp.exp(2 * kappa * (square - s2))
+        total += w * weight(s2) * exp(2 * kappa * (square - s2))
     return length * total
 
 
