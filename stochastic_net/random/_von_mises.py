@@ -25,6 +25,7 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
 from stochastic_net.random._chebyshev import half_line_series
 from stochastic_net.random._elementary import exp
+from stochastic_net.random._fence import once
 from stochastic_net.random._implicit import moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
@@ -33,9 +34,12 @@ from stochastic_net.random._stream import stream
 from stochastic_net.random._tails import both_tails, normal_quantile_guess
 
 Weight = Callable[[Array], Array]
+Nodes = tuple[int, int]  # how many in float32 and in float64
 
 _LARGEST = 1e15  # concentrations beyond are drawn as this one
-_CUT = {np.dtype(np.float32): 17.0, np.dtype(np.float64): 40.0}  # e^-E is left out beyond
+_CUT = {np.dtype(np.float32): 14.0, np.dtype(np.float64): 40.0}  # e^-E is left out beyond
+_NODES: Nodes = (10, 32)
+_ROUGH: Nodes = (6, 32)  # for a first step, to a hundredth
 # (1 + kappa) (1 - I_1(kappa) / I_0(kappa)) in Chebyshev polynomials of (kappa - 3) / (kappa + 3),
 # from 40 digits.
 _DISPERSION = np.array(
@@ -149,20 +153,19 @@ def _von_mises(key: Key, kappa: Array) -> Array:
 
 def _quantile(beyond: Array, within: Array, kappa: Array) -> Array:
     """z >= 0 with P(|Z| > z) = beyond: a start near it, then steps of fourth order."""
-    norm = math.pi * i0e(kappa)  # the integral of exp(kappa (cos t - 1)) over [0, pi]
+    norm = once(math.pi * i0e(kappa))  # the integral of exp(kappa (cos t - 1)) over [0, pi]
     z = _start(beyond, within, kappa, norm)
     beyond, within = beyond * norm, within * norm
-    # A loop, and not two steps in a row, for XLA would compute the first anew for each node of the
-    # second.
-    return lax.fori_loop(0, 2, lambda _, z: _refine(z, beyond, within, kappa), z)
+    z = once(_refine(once(z), beyond, within, kappa, _ROUGH))
+    return _refine(z, beyond, within, kappa, _NODES)
 
 
-def _refine(z: Array, beyond: Array, within: Array, kappa: Array) -> Array:
+def _refine(z: Array, beyond: Array, within: Array, kappa: Array, nodes: Nodes) -> Array:
     """One step to where the smaller of the two integrals reaches its target."""
     upper = beyond < within
     square = _sin_half(z) ** 2
     scale = jnp.exp(jnp.minimum(2 * kappa * square, 85))
-    integral = _integrate(z, upper, kappa, lambda s2: jnp.ones_like(s2))
+    integral = _integrate(z, upper, kappa, lambda s2: jnp.ones_like(s2), nodes)
     step = integral - jnp.where(upper, beyond, -within) * scale
     slope = kappa * jnp.sqrt(4 * square * (1 - square))  # kappa sin z = -d log p / dz
     bend = kappa * (1 - 2 * square)
@@ -202,7 +205,7 @@ def _near_uniform(within: Array, kappa: Array) -> Array:
     return theta - excess / (1 + first * cosine + 2 * second * (2 * cosine * cosine - 1))
 
 
-def _integrate(z: Array, upper: Array, kappa: Array, weight: Weight) -> Array:
+def _integrate(z: Array, upper: Array, kappa: Array, weight: Weight, nodes: Nodes) -> Array:
     """The integral of weight(sin^2(t / 2)) e(t) from z on: up to pi where `upper`, else down to 0.
 
     Downwards it is minus the integral from 0 to z.
@@ -215,7 +218,7 @@ def _integrate(z: Array, upper: Array, kappa: Array, weight: Weight) -> Array:
     )  # >= 2 arcsin(end)
     length = jnp.where(upper, (end - z) + _pi(z.dtype)[1], -z)
     total = jnp.zeros_like(z)
-    for x, w in zip(*unit_nodes(12, 32, z.dtype), strict=True):
+    for x, w in zip(*unit_nodes(*nodes, z.dtype), strict=True):
         s2 = _sin_half(z + length * x) ** 2
         total += w * weight(s2) * exp(2 * kappa * (square - s2))
     return length * total
@@ -227,7 +230,7 @@ def _move(z: Array, kappa: Array) -> tuple[Array]:
     dispersion = half_line_series(_DISPERSION, 3.0, kappa) / (1 + kappa)  # 1 - A
     angle = jnp.abs(z)
     upper = 2 * _sin_half(angle) ** 2 > dispersion
-    slope = _integrate(angle, upper, kappa, lambda s2: dispersion - 2 * s2)
+    slope = _integrate(angle, upper, kappa, lambda s2: dispersion - 2 * s2, _NODES)
     return (jnp.where(z < 0, -slope, slope),)
 
 
