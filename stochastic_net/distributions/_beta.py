@@ -1,11 +1,13 @@
 """The beta distribution."""
 
+import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._incomplete import beta_below
+from stochastic_net.distributions._masses import beta_masses
+from stochastic_net.distributions._quantiles import logit_beta_quantile
 from stochastic_net.distributions._support import positive, unit_interval
 from stochastic_net.random import beta
 from stochastic_net.random._stirling import (
@@ -54,7 +56,11 @@ class Beta(Family):
         return error - misfit + 0.5 * (self._log_share() - LOG_2PI) - jnp.log(x) - jnp.log1p(-x)
 
     def _cdf(self, x: Array) -> Array:
-        return beta_below(self.concentration1, self.concentration0, x, 1 - x)
+        return self._masses(x)[0]
+
+    def _icdf(self, q: Array) -> Array:
+        logit = logit_beta_quantile(self.concentration1, self.concentration0, q, 1 - q)
+        return jax.nn.sigmoid(logit)
 
     def _mean(self) -> Array:
         return self.concentration1 / self._total()
@@ -69,6 +75,9 @@ class Beta(Family):
         slope = (n - 2) * digamma_less_log(n)
         slope = slope - (a - 1) * digamma_less_log(a) - (b - 1) * digamma_less_log(b)
         return 0.5 * (self._log_share() + LOG_2PI) - jnp.log(n) + error + slope
+
+    def _masses(self, x: Array) -> tuple[Array, Array]:
+        return beta_masses(self.concentration1, self.concentration0, x, 1 - x)
 
     def _total(self) -> Array:
         return self.concentration1 + self.concentration0

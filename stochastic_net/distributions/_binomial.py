@@ -8,7 +8,7 @@ from stochastic_net._types import Array, ArrayLike, Key, Shape
 from stochastic_net.distributions._bernoulli import trial_divergence
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._incomplete import beta_below
+from stochastic_net.distributions._masses import beta_masses
 from stochastic_net.distributions._no_pathwise import refuse_gradient
 from stochastic_net.distributions._stable import logit, probabilities
 from stochastic_net.distributions._support import Integers, counts, real
@@ -67,7 +67,7 @@ class Binomial(Family):
     def _cdf(self, x: Array) -> Array:
         n = jnp.maximum(self._count(), 1.0)
         p, q = jax.nn.sigmoid(self.logits), jax.nn.sigmoid(-self.logits)
-        return beta_below(jnp.maximum(n - x, 1.0), x + 1, q, p)
+        return beta_masses(jnp.maximum(n - x, 1.0), x + 1, q, p)[0]
 
     def _mean(self) -> Array:
         return self._count() * jax.nn.sigmoid(self.logits)

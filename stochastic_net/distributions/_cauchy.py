@@ -51,7 +51,7 @@ class Cauchy(Family):
         return jnp.arctan2(1.0, -self._standardise(x)) / math.pi
 
     def _icdf(self, q: Array) -> Array:
-        tail = jnp.minimum(q, 1 - q)
+        tail = jnp.where(q < 0.5, q, 1 - q)  # minimum has no slope at 0.5
         size = 1 / jnp.tan(math.pi * tail)
         return self.loc + self.scale * jnp.where(q < 0.5, -size, size)
 

@@ -156,8 +156,9 @@ class Family:
         require(lambda q: (q >= 0) & (q <= 1), q, "q must be a probability, from 0 to 1.")
         support: Any = wide.support
         low, high = q <= 0, q >= 1
-        icdf = wide._icdf(jnp.where(low | high, 0.5, q))
-        return jnp.where(low, support.low, jnp.where(high, support.high, icdf)).astype(self.dtype)
+        icdf = support.admit(wide._icdf(jnp.where(low | high, 0.5, q)), self.dtype)
+        end = jnp.where(low, support.low, support.high).astype(self.dtype)
+        return jnp.where(low | high, end, icdf)
 
     @property
     def mean(self) -> Array:

@@ -6,7 +6,8 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._exponential import Exponential
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._incomplete import gamma_tails
+from stochastic_net.distributions._masses import gamma_masses
+from stochastic_net.distributions._quantiles import log_gamma_quantile
 from stochastic_net.distributions._support import positive
 from stochastic_net.random import gamma
 from stochastic_net.random._stirling import (
@@ -54,7 +55,10 @@ class Gamma(Family):
         return log_gamma_kernel(self.concentration, self.rate * x) - jnp.log(x)
 
     def _cdf(self, x: Array) -> Array:
-        return gamma_tails(self.concentration, self.rate * x)[0]
+        return self._masses(x)[0]
+
+    def _icdf(self, q: Array) -> Array:
+        return jnp.exp(log_gamma_quantile(self.concentration, q, 1 - q) - jnp.log(self.rate))
 
     def _mean(self) -> Array:
         return self.concentration / self.rate
@@ -66,6 +70,10 @@ class Gamma(Family):
         a = self.concentration
         error = stirling_error(a) + (1 - a) * digamma_less_log(a)
         return 0.5 * (jnp.log(a) + LOG_2PI) - jnp.log(self.rate) + error
+
+    def _masses(self, x: Array) -> tuple[Array, Array]:
+        log_z = jnp.log(self.rate) + jnp.log(x)  # where the product underflows
+        return gamma_masses(self.concentration, self.rate * x, log_z)
 
 
 @family_kl_rule(Gamma, Gamma)

@@ -1,11 +1,14 @@
 """The generalised normal distribution."""
 
+import math
+
 import jax.numpy as jnp
 from jax.lax import lgamma
-from jax.scipy.special import gammaincc
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
+from stochastic_net.distributions._masses import gamma_masses
+from stochastic_net.distributions._quantiles import log_gamma_quantile, two_sided
 from stochastic_net.distributions._stable import power
 from stochastic_net.distributions._support import positive, real
 from stochastic_net.random import generalized_normal
@@ -49,8 +52,16 @@ class GeneralizedNormal(Family):
         return -self._exponent(x) - self._log_size()
 
     def _cdf(self, x: Array) -> Array:
-        half = 0.5 * gammaincc(1 / self.power, self._exponent(x))
-        return jnp.where(x < self.loc, half, 1 - half)
+        t = (x - self.loc) / self.scale
+        t = jnp.where(t == 0, t + 1e-18, t)  # where abs(t) and log(t) have derivatives
+        log_z = self.power * jnp.log(abs(t))
+        z = jnp.exp(jnp.minimum(log_z, math.log(float(jnp.finfo(t.dtype).max)) - 1))
+        half = 0.5 * gamma_masses(1 / self.power, z, log_z)[1]
+        return jnp.where(t < 0, half, 1 - half)
+
+    def _icdf(self, q: Array) -> Array:
+        size = jnp.exp(log_gamma_quantile(1 / self.power, *two_sided(q)) / self.power)
+        return self.loc + self.scale * jnp.where(q < 0.5, -size, size)
 
     def _mean(self) -> Array:
         return self.loc

@@ -6,7 +6,8 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._gamma import gamma_divergence
-from stochastic_net.distributions._incomplete import gamma_tails
+from stochastic_net.distributions._masses import gamma_masses
+from stochastic_net.distributions._quantiles import log_gamma_quantile
 from stochastic_net.distributions._stable import exp_open
 from stochastic_net.distributions._support import positive
 from stochastic_net.random import loggamma
@@ -53,7 +54,11 @@ class InverseGamma(Family):
         return log_gamma_kernel(self.concentration, self.rate / x) - jnp.log(x)
 
     def _cdf(self, x: Array) -> Array:
-        return gamma_tails(self.concentration, self.rate / x)[1]
+        log_z = jnp.log(self.rate) - jnp.log(x)  # where the quotient underflows
+        return gamma_masses(self.concentration, self.rate / x, log_z)[1]
+
+    def _icdf(self, q: Array) -> Array:
+        return self.rate * exp_open(-log_gamma_quantile(self.concentration, 1 - q, q))
 
     def _mean(self) -> Array:
         return self.rate / self._above(1)

@@ -3,6 +3,7 @@
 import math
 
 import jax.numpy as jnp
+from jax import lax
 from jax.scipy.special import ndtr
 
 from stochastic_net._types import Array, Key, Shape
@@ -10,6 +11,8 @@ from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._support import positive
 from stochastic_net.random import wald
+from stochastic_net.random._implicit import finite, moving
+from stochastic_net.random._inverse import quantile
 from stochastic_net.random._mills import mills
 from stochastic_net.random._stirling import LOG_2PI, deviance
 
@@ -46,14 +49,22 @@ class InverseGaussian(Family):
         return self.concentration * unit
 
     def _log_prob(self, x: Array) -> Array:
-        t = self._distance(x)
-        return 0.5 * (jnp.log(self.concentration) - 3 * jnp.log(x) - LOG_2PI - t * t)
+        return _log_density(x, self.loc, self.concentration)
 
     def _cdf(self, x: Array) -> Array:
-        t = self._distance(x)
-        mirrored = jnp.sqrt(self.concentration / x) * (x / self.loc + 1)
+        return self._masses(x)[0]
+
+    def _icdf(self, q: Array) -> Array:
+        return _move(_quantile(*lax.stop_gradient((self, q))), self.loc, self.concentration, q)
+
+    def _masses(self, x: Array) -> tuple[Array, Array]:
+        t = _distance(x, self.loc, self.concentration)
+        density = jnp.exp(-0.5 * (t * t + LOG_2PI))
         # exp(2 c / loc) Q(mirrored), its exponentials combined: they overflow apart
-        return ndtr(t) + jnp.exp(-0.5 * t * t) * mills(mirrored) / math.sqrt(2 * math.pi)
+        reflected = mills(_mirrored(x, self.loc, self.concentration))
+        above = density * (mills(jnp.maximum(t, 0.0)) - reflected)
+        below = ndtr(t) + density * reflected
+        return below, jnp.where(t > 0, above, 1 - below)
 
     def _mean(self) -> Array:
         return self.loc
@@ -61,9 +72,47 @@ class InverseGaussian(Family):
     def _var(self) -> Array:
         return self.loc / self.concentration * self.loc * self.loc
 
-    def _distance(self, x: Array) -> Array:
-        """(x - loc) / loc in units of sqrt(x / c): standard normal, but for its sign's skew."""
-        return jnp.sqrt(self.concentration / x) * ((x - self.loc) / self.loc)
+
+def _log_density(x: Array, loc: Array, concentration: Array) -> Array:
+    t = _distance(x, loc, concentration)
+    return 0.5 * (jnp.log(concentration) - 3 * jnp.log(x) - LOG_2PI - t * t)
+
+
+def _distance(x: Array, loc: Array, concentration: Array) -> Array:
+    """(x - loc) / loc in units of sqrt(x / c): standard normal, but for its sign's skew."""
+    return jnp.sqrt(concentration / x) * ((x - loc) / loc)
+
+
+def _mirrored(x: Array, loc: Array, concentration: Array) -> Array:
+    return jnp.sqrt(concentration / x) * (x / loc + 1)
+
+
+def _quantile(d: InverseGaussian, q: Array) -> Array:
+    """In y = log(x / loc), which is near 0 for a large concentration.
+
+    There y^2 < 2 depth loc / c; and a normal variate of the distance holds both ends.
+    """
+    depth = -math.log(float(jnp.finfo(q.dtype).tiny))
+    reach = jnp.log(4 + 4 * depth * d.loc / d.concentration)
+    y = quantile(
+        lambda y: d._masses(d.loc * jnp.exp(y)),
+        lambda y: d._log_prob(d.loc * jnp.exp(y)) + jnp.log(d.loc) + y,
+        q,
+        1 - q,
+        -reach,
+        reach,
+    )
+    return d.loc * jnp.exp(y)
+
+
+@moving
+def _move(x: Array, loc: Array, concentration: Array, q: Array) -> tuple[Array, Array, Array]:
+    """As `sn.random.wald` moves with its mean; x is homogeneous in loc and concentration."""
+    root = jnp.sqrt(concentration / x)
+    share = 2 * root * mills(_mirrored(x, loc, concentration))  # of the change of log x
+    by_loc = (x / loc) * (x / loc) * share
+    slope = finite(jnp.exp(-_log_density(x, loc, concentration)))
+    return by_loc, (x - loc * by_loc) / concentration, slope
 
 
 @family_kl_rule(InverseGaussian, InverseGaussian)

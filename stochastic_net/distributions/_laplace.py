@@ -47,11 +47,11 @@ class Laplace(Family):
 
     def _cdf(self, x: Array) -> Array:
         t = (x - self.loc) / self.scale
-        tail = 0.5 * jnp.exp(-abs(t))
+        tail = 0.5 * jnp.exp(jnp.where(t < 0, t, -t))  # unlike abs, of slope 1 at 0
         return jnp.where(t < 0, tail, 1 - tail)
 
     def _icdf(self, q: Array) -> Array:
-        size = -jnp.log(2 * jnp.minimum(q, 1 - q))
+        size = -jnp.log(2 * jnp.where(q < 0.5, q, 1 - q))  # minimum has no slope at 0.5
         return self.loc + self.scale * jnp.where(q < 0.5, -size, size)
 
     def _mean(self) -> Array:

@@ -8,7 +8,7 @@ from stochastic_net._types import Array, ArrayLike, Key, Shape
 from stochastic_net.distributions._bernoulli import trial_divergence
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._incomplete import beta_below
+from stochastic_net.distributions._masses import beta_masses
 from stochastic_net.distributions._no_pathwise import refuse_gradient
 from stochastic_net.distributions._poisson import poisson
 from stochastic_net.distributions._stable import logit, probabilities
@@ -70,7 +70,7 @@ class NegativeBinomial(Family):
 
     def _cdf(self, x: Array) -> Array:
         p, q = jax.nn.sigmoid(self.logits), jax.nn.sigmoid(-self.logits)
-        return beta_below(self.total_count, x + 1, q, p)
+        return beta_masses(self.total_count, x + 1, q, p)[0]
 
     def _mean(self) -> Array:
         return self.total_count * jnp.exp(self.logits)

@@ -7,7 +7,7 @@ from jax import lax
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._incomplete import gamma_tails
+from stochastic_net.distributions._masses import gamma_masses
 from stochastic_net.distributions._no_pathwise import refuse_gradient
 from stochastic_net.distributions._support import counts, positive
 from stochastic_net.random._stirling import deviance, log_poisson
@@ -47,7 +47,7 @@ class Poisson(Family):
         return log_poisson(x, self.rate)
 
     def _cdf(self, x: Array) -> Array:
-        return gamma_tails(x + 1, self.rate)[1]
+        return gamma_masses(x + 1, self.rate, jnp.log(self.rate))[1]
 
     def _mean(self) -> Array:
         return self.rate

@@ -4,8 +4,9 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
-from stochastic_net.distributions._incomplete import t_above
-from stochastic_net.distributions._stable import log1p_square, nan_unless
+from stochastic_net.distributions._masses import log_t_density, t_below
+from stochastic_net.distributions._quantiles import t_quantile
+from stochastic_net.distributions._stable import nan_unless
 from stochastic_net.distributions._support import positive, real
 from stochastic_net.random import t
 from stochastic_net.random._stirling import LOG_2PI, digamma_less_log, lgamma_increment
@@ -44,15 +45,13 @@ class StudentT(Family):
         return self.loc + self.scale * t(key, self.df, shape, self.dtype)
 
     def _log_prob(self, x: Array) -> Array:
-        half = 0.5 * self.df
-        standard = (x - self.loc) / self.scale / jnp.sqrt(self.df)
-        size = 0.5 * LOG_2PI + jnp.log(self.scale) - lgamma_increment(half)
-        return -(half + 0.5) * log1p_square(standard) - size
+        return log_t_density(self.df, (x - self.loc) / self.scale) - jnp.log(self.scale)
 
     def _cdf(self, x: Array) -> Array:
-        standard = (x - self.loc) / self.scale
-        tail = t_above(self.df, abs(standard))
-        return jnp.where(standard < 0, tail, 1 - tail)
+        return t_below(self.df, (x - self.loc) / self.scale)
+
+    def _icdf(self, q: Array) -> Array:
+        return self.loc + self.scale * t_quantile(self.df, q)
 
     def _mean(self) -> Array:
         return nan_unless(self.df > 1, self.loc)

@@ -7,16 +7,18 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 
 from stochastic_net._types import Array
+from stochastic_net.distributions._beta import Beta
 from stochastic_net.distributions._cauchy import Cauchy
 from stochastic_net.distributions._exponential import Exponential
 from stochastic_net.distributions._gamma import Gamma
 from stochastic_net.distributions._gaussian import Gaussian
 from stochastic_net.distributions._gumbel import Gumbel
-from stochastic_net.distributions._incomplete import gamma_tails
+from stochastic_net.distributions._inverse_gaussian import InverseGaussian
 from stochastic_net.distributions._laplace import Laplace
 from stochastic_net.distributions._log_normal import LogNormal
 from stochastic_net.distributions._logistic import Logistic
 from stochastic_net.distributions._student_t import StudentT
+from stochastic_net.distributions._truncated_gaussian import TruncatedGaussian
 from stochastic_net.distributions._weibull import Weibull
 
 Rule = Callable[[Any, Array], Array]
@@ -70,9 +72,9 @@ def _(d: Gumbel, x: Array) -> Array:
     return -jnp.expm1(-jnp.exp(-(x - _spread(d.loc, x)) / _spread(d.scale, x)))
 
 
-@survival_rule(Gamma)
-def _(d: Gamma, x: Array) -> Array:
-    return gamma_tails(_spread(d.concentration, x), _spread(d.rate, x) * x)[1]
+@survival_rule(Beta, Gamma, InverseGaussian, TruncatedGaussian)
+def _(d: Any, x: Array) -> Array:
+    return d._spread(x.shape)._masses(x)[1]
 
 
 def _spread(parameter: Array, x: Array) -> Array:

@@ -4,11 +4,14 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._support import interval, not_nan, positive, real
 from stochastic_net.random import truncated_normal
+from stochastic_net.random._implicit import finite, moving
+from stochastic_net.random._inverse import quantile
 from stochastic_net.random._mills import central_mass, tail_mass
 from stochastic_net.random._stirling import LOG_2PI
 
@@ -55,12 +58,15 @@ class TruncatedGaussian(Family):
         return self.loc + self.scale * truncated_normal(key, low, high, shape, self.dtype)
 
     def _log_prob(self, x: Array) -> Array:
-        t = self._standardise(x)
-        return -0.5 * (t * t + LOG_2PI) - jnp.log(self.scale) - _log_mass(*self._bounds())
+        return _log_density(*self._bounds(), self._standardise(x)) - jnp.log(self.scale)
 
     def _cdf(self, x: Array) -> Array:
+        return self._masses(x)[0]
+
+    def _icdf(self, q: Array) -> Array:
         low, high = self._bounds()
-        return jnp.exp(_log_mass(low, self._standardise(x)) - _log_mass(low, high))
+        z = _quantile(*lax.stop_gradient((low, high, q)))
+        return self.loc + self.scale * _move(z, low, high, q)
 
     def _mean(self) -> Array:
         mode, _, mean, _ = self._moments()
@@ -72,6 +78,9 @@ class TruncatedGaussian(Family):
     def _entropy(self) -> Array:
         mode, size, mean, var = self._moments()
         return jnp.log(self.scale * size) + mode * mean + 0.5 * (mean * mean + var)
+
+    def _masses(self, x: Array) -> tuple[Array, Array]:
+        return _shares(*self._bounds(), self._standardise(x))
 
     def _standardise(self, x: Array) -> Array:
         return (x - self.loc) / self.scale
@@ -91,9 +100,7 @@ class TruncatedGaussian(Family):
         By quadrature over where the density is not negligible: closed forms cancel in the tails.
         """
         low, high = self._bounds()
-        mode = jnp.clip(jnp.zeros_like(low), low, high)
-        reach = 160 / (abs(mode) + jnp.sqrt(mode * mode + 160))  # there it has fallen by exp(-80)
-        start, end = jnp.maximum(low - mode, -reach), jnp.minimum(high - mode, reach)
+        mode, start, end = _extent(low, high, 80.0)
         nodes, weights = (jnp.asarray(w, low.dtype) for w in np.polynomial.legendre.leggauss(96))
         middle, half = 0.5 * (start + end)[..., None], 0.5 * (end - start)[..., None]
         d = middle + half * nodes.reshape((1,) * low.ndim + (-1,))
@@ -114,6 +121,61 @@ def _log_mass(low: Array, high: Array) -> Array:
     beyond = tail_mass(inner, jnp.where(straddles, 1.0, high - inner))
     mass = jnp.where(straddles, around, beyond)
     return jnp.log(mass) - 0.5 * (inner * inner + LOG_2PI)
+
+
+def _shares(low: Array, high: Array, z: Array) -> tuple[Array, Array]:
+    """The masses below and above z, in units of that between the bounds."""
+    start, end, at = lax.stop_gradient((low, high, z))
+    total = _log_mass(start, end)
+    below, above = jnp.exp(_log_mass(start, at) - total), jnp.exp(_log_mass(at, end) - total)
+    return _move_share(below, low, high, z), -_move_share(-above, low, high, z)
+
+
+def _extent(low: Array, high: Array, depth: float) -> tuple[Array, Array, Array]:
+    """The mode, and how far from it to either side the density has fallen by exp(-depth)."""
+    mode = jnp.clip(jnp.zeros_like(low), low, high)
+    reach = 2 * depth / (abs(mode) + jnp.sqrt(mode * mode + 2 * depth))
+    return mode, jnp.maximum(low - mode, -reach), jnp.minimum(high - mode, reach)
+
+
+def _quantile(low: Array, high: Array, q: Array) -> Array:
+    mode, start, end = _extent(low, high, 800.0)
+    return quantile(
+        lambda z: _shares(low, high, z),
+        lambda z: _log_density(low, high, z),
+        q,
+        1 - q,
+        mode + start,
+        mode + end,
+    )
+
+
+def _log_density(low: Array, high: Array, z: Array) -> Array:
+    return -0.5 * (z * z + LOG_2PI) - _log_mass(low, high)
+
+
+def _slopes(low: Array, high: Array, z: Array) -> tuple[Array, Array]:
+    """How a draw moves with the bounds, (1 - F) p(low) / p(z) and F p(high) / p(z).
+
+    By logarithms, for the factors overflow.
+    """
+    total = _log_mass(low, high)
+    by_low = jnp.exp(_log_mass(z, high) - total + 0.5 * (z - low) * (z + low))
+    return by_low, jnp.exp(_log_mass(low, z) - total + 0.5 * (z - high) * (z + high))
+
+
+@moving
+def _move(z: Array, low: Array, high: Array, q: Array) -> tuple[Array, Array, Array]:
+    del q
+    return *_slopes(low, high, z), finite(jnp.exp(-_log_density(low, high, z)))
+
+
+@moving
+def _move_share(below: Array, low: Array, high: Array, z: Array) -> tuple[Array, Array, Array]:
+    del below
+    density = jnp.exp(_log_density(low, high, z))
+    by_low, by_high = _slopes(low, high, z)
+    return -density * by_low, -density * by_high, density
 
 
 _FAR = 1e15
