@@ -1,10 +1,14 @@
 """The samplers whose derivative is implicit: right law, right derivative, at every extreme.
 
-Truth is mpmath at 40 digits, scipy's distribution functions and quadrature in float64.
+Truth is quadrature in float64, itself held to mpmath at 40 digits, and scipy's distribution
+functions.
 """
 
 import functools
 import math
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +17,13 @@ import numpy as np
 import pytest
 import scipy.stats
 from jax.scipy.special import betainc, gammainc, ndtr
-from jax.test_util import check_grads
 
 import stochastic_net as sn
 
+# How draws move, by quadrature in float64 (what the benchmarks take for the truth too).
+truth = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "_truth.py"))
+)
 INF = math.inf
 PI = math.pi
 BOUNDS = [
@@ -48,16 +55,6 @@ LAWS = [
     *(("von_mises", (kappa,), scipy.stats.vonmises(max(kappa, 1e-9))) for kappa in KAPPAS),
     *(("wald", (mean,), scipy.stats.invgauss(mean)) for mean in MEANS),
     *(("wald smooth", (mean,), scipy.stats.invgauss(mean)) for mean in MEANS),
-]
-ONE_EACH = [
-    ("truncated_normal", (-0.5, 2.0)),
-    ("truncated_normal", (5.0, 7.0)),
-    ("truncated_normal", (0.0, 1.5)),
-    ("von_mises", (0.2,)),
-    ("von_mises", (3.0,)),
-    ("von_mises", (50.0,)),
-    ("wald smooth", (0.5,)),
-    ("wald smooth", (20.0,)),
 ]
 
 
@@ -122,55 +119,198 @@ def _wald_truth(x, mean):
     return (2 * x * mpmath.sqrt(x) / mean**2 * _mills(t),)
 
 
-def _cases():
-    """Draws at the quantiles of each law, of any precision: the derivative is that at the draw."""
-    tails = [1e-6, 0.03, 0.4]
-    for bounds in BOUNDS:
-        law = scipy.stats.truncnorm(*bounds)
-        zs = [law.ppf(q) for q in tails] + [law.isf(q) for q in tails]
-        yield from (("truncated_normal", z, bounds, _truncated_normal_truth) for z in zs)
-    for kappa in KAPPAS:
-        law = scipy.stats.vonmises(max(kappa, 1e-9))
-        yield from (
-            ("von_mises", abs(law.ppf(q)), (kappa,), _von_mises_truth) for q in [*tails, 0.4999]
-        )
-    for mean in MEANS:
-        law = scipy.stats.invgauss(mean)
-        zs = [law.ppf(q) for q in tails] + [law.isf(q) for q in tails]
-        yield from (("wald", z, (mean,), _wald_truth) for z in zs)
+# The truth of the grids below is quadrature in float64; here it is held to 40 digits.
+SUBGRIDS = {
+    "truncated_normal": (
+        lambda z, *bounds: truth.truncated_normal_slopes(*bounds, z),
+        _truncated_normal_truth,
+        [
+            (0.3, -1, 1),
+            (-0.9, -1, 1),
+            (5.6, 5.5, 20),
+            (-9.5, -10, 10),
+            (30.01, 30, 31),
+            (9, -1, 10),
+        ],
+    ),
+    "von_mises": (
+        lambda z, kappa: [truth.von_mises_slope(kappa, z)],
+        _von_mises_truth,
+        [(1.0, 0.0), (0.3, 0.77), (2.9, 5.0), (0.2, 15.0), (0.01, 1e3), (0.04, 1e4)],
+    ),
+    "wald": (
+        lambda z, mean: [truth.wald_slope(mean, z)],
+        _wald_truth,
+        [(1e-4, 1e-4), (0.2, 0.3), (2.0, 1.0), (0.1, 1e4), (4e8, 1e4)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SUBGRIDS)
+def test_the_truth_is_that_of_40_digits(name):
+    quadrature, exact, points = SUBGRIDS[name]
+    with mpmath.workdps(40):
+        expected = [[float(slope) for slope in exact(*point)] for point in points]
+    got = np.transpose(quadrature(*np.array(points, float).T))
+    np.testing.assert_allclose(got, expected, rtol=1e-11)
+
+
+TAILS = np.array([1e-6, 1e-3, 0.03, 0.2, 0.4])
+ENDS = [-INF, -10, -6, -3, -1, -0.1, 0, 0.1, 1, 3, 6, 10, INF]
+
+
+def _at_quantiles(law, columns):
+    """Draws at the quantiles of laws, and the laws' parameters, of float32 numbers."""
+    z = np.concatenate([q(t) for t in TAILS for q in (law.ppf, law.isf)])
+    return [
+        np.float32(c).astype(float) for c in (z, *(np.tile(c, 2 * TAILS.size) for c in columns))
+    ]
 
 
 @functools.cache
-def _truths():
-    """Per sampler: float32 draws, their parameters, and the derivatives at 40 digits."""
-    rows = {}
-    with mpmath.workdps(40):
-        for name, z, params, truth in _cases():
-            z, *params = (float(np.float32(v)) for v in (z, *params))
-            if name == "truncated_normal" and not params[0] < z < params[1]:
-                continue
-            slopes = [float(slope) for slope in truth(z, *params)]
-            rows.setdefault(name, []).append((z, params, slopes))
-    return rows
+def _grid(name):
+    """Draws, their parameters, and the derivatives at these draws."""
+    if name == "von_mises":
+        kappa = np.float32([0.0, *np.logspace(-3, 4, 29), *KAPPAS]).astype(float)
+        # By the law's own width: scipy has no exact quantile of a narrow one.
+        width = np.minimum(np.pi, 5 / np.sqrt(kappa + 1e-9))
+        z = np.float32(np.outer([1e-6, 0.1, 0.3, 0.5, 0.8, 0.999], width)).astype(float).ravel()
+        kappa = np.tile(kappa, 6)
+        return z, (kappa,), [truth.von_mises_slope(kappa, z)]
+    mean = np.float32([*np.logspace(-4, 4, 17), *MEANS]).astype(float)
+    z, mean = _at_quantiles(scipy.stats.invgauss(mean), (mean,))
+    return z, (mean,), [truth.wald_slope(mean, z)]
 
 
-@pytest.mark.parametrize("name", ["truncated_normal", "von_mises", "wald"])
-def test_the_derivative_is_that_of_mpmath(name, dtype):
-    rows = _truths()[name]
+def test_the_derivative_of_a_truncated_normal_is_exact(dtype):
+    """At 50 draws from every interval between ends up to 10 deviations out, and some others."""
+    bounds = [(a, b) for i, a in enumerate(ENDS) for b in ENDS[i + 1 :]]
+    low, high = np.float32([*bounds, *BOUNDS]).T
+
+    @jax.jit
+    def slopes(low, high):
+        draw = functools.partial(sn.random.truncated_normal, jax.random.key(14))
+        z, pull = jax.vjp(draw, *(jnp.broadcast_to(end, (50, end.size)) for end in (low, high)))
+        return z, pull(jnp.ones_like(z))
+
+    z, got = slopes(jnp.asarray(low, dtype), jnp.asarray(high, dtype))
+    around = [np.nextafter(z, np.asarray(end, z.dtype)) for end in (-INF, INF)]
+    at, *around = (np.clip(np.asarray(x, float), low, high) for x in (z, *around))
+    truths = [truth.truncated_normal_slopes(low, high, x) for x in (at, *around)]
+    for slope, expected, below, above in zip(got, *truths, strict=True):
+        big = np.abs(expected) > 1e-30  # what is left underflows in float32
+        miss = np.abs(np.asarray(slope, np.float64) - expected) - np.abs(above - below)
+        error = miss[big] / np.abs(expected)[big]  # less what the draw's own rounding makes
+        # Next to the far bound the derivative falls to 0, and the draw is exact to 4e-6 alone.
+        assert error.max() <= (1e-3 if dtype == "float32" else 1e-9)
+        assert np.quantile(error, 0.99) <= (2e-5 if dtype == "float32" else 1e-9)
+        assert np.abs(np.asarray(slope))[~big].max(initial=0) <= 1e-28
+
+
+@pytest.mark.parametrize("name", ["von_mises", "wald"])
+def test_the_derivative_is_exact(name, dtype):
+    z, params, slopes = _grid(name)
     module = __import__(f"stochastic_net.random._{name}", fromlist=["_move"])
-    z = jnp.array([z for z, _, _ in rows], dtype)
-    params = jnp.array([params for _, params, _ in rows], dtype).T
-    truth = np.array([slopes for _, _, slopes in rows]).T
-    for i, expected in enumerate(truth):
-        tangents = tuple(
-            (jnp.ones_like if j == i else jnp.zeros_like)(z) for j in range(len(params))
-        )
-        _, slope = jax.jvp(lambda *p: module._move(z, *p), tuple(params), tangents)
+    arrays = [jnp.asarray(c, dtype) for c in (z, *params)]
+
+    @jax.jit
+    def derivatives(z, *params):
+        move = functools.partial(module._move, z)
+        ones = [jnp.ones_like(z)] * len(params)
+        zeros = [jnp.zeros_like(z)] * len(params)
+        return [
+            jax.jvp(move, params, (*zeros[:i], ones[i], *zeros[i + 1 :]))[1]
+            for i in range(len(params))
+        ]
+
+    for slope, expected in zip(derivatives(*arrays), slopes, strict=True):
         big = np.abs(expected) > 1e-30  # what is left underflows in float32
         error = np.abs(np.asarray(slope, np.float64) - expected)[big] / np.abs(expected)[big]
         assert error.max() <= (1e-4 if dtype == "float32" else 1e-9)
         assert np.quantile(error, 0.99) <= (1e-5 if dtype == "float32" else 1e-9)
         assert np.abs(np.asarray(slope))[~big].max(initial=0) <= 1e-30
+
+
+# Mixtures: weights, and components of which each is a row of parameters.
+GAUSSIANS = [
+    ([0.0, 0.0], [-1.0, 1.5], [1.0, 0.5]),
+    ([0.3, -0.5, 0.1], [-2.0, 0.5, 3.0], [0.5, 1.0, 2.0]),
+    ([4.0, -4.0, 0.0], [0.0, 0.0, 1.0], [0.01, 9.0, 1.0]),
+]
+GAMMAS = [
+    ([0.0, 0.0], [0.5, 3.0], [1.0, 2.0]),
+    ([0.3, -0.5, 0.1], [0.7, 4.0, 30.0], [0.5, 1.0, 10.0]),
+    ([2.0, -2.0, 0.0], [1.0, 1.0, 2.0], [1.0, 0.1, 5.0]),
+]
+
+
+def _mixture_truth(logits, laws, z, moves):
+    """-dF / p by the weights, and w_k p_k / p times each component's own derivatives."""
+    weights = scipy.special.softmax(logits)
+    cdf, tail, density = (
+        np.stack([getattr(law, f)(z) for law in laws]) for f in ("cdf", "sf", "pdf")
+    )
+    below, above, total = (weights @ x for x in (cdf, tail, density))
+    change = np.where(below < 0.5, cdf - below, above - tail)  # the one that does not cancel
+    by_logits = -weights[:, None] * change / total
+    share = weights[:, None] * density / total
+    return by_logits, *(share * move for move in moves)
+
+
+def _gaussian_mixture(logits, mean, var):
+    def expected(z):
+        laws = [scipy.stats.norm(m, math.sqrt(v)) for m, v in zip(mean, var, strict=True)]
+        by_var = np.stack([(z - m) / (2 * v) for m, v in zip(mean, var, strict=True)])
+        return _mixture_truth(logits, laws, z, (np.ones_like(by_var), by_var))
+
+    return expected
+
+
+def _gamma_mixture(logits, shape, rate):
+    def expected(z):
+        laws = [scipy.stats.gamma(a, scale=1 / r) for a, r in zip(shape, rate, strict=True)]
+        by_shape = np.stack(
+            [z * truth.log_gamma_slope(a, np.log(r * z)) for a, r in zip(shape, rate, strict=True)]
+        )
+        return _mixture_truth(logits, laws, z, (by_shape, np.stack([-z / r for r in rate])))
+
+    return expected
+
+
+@functools.cache
+def _mixture_gradients(family):
+    """500 draws, and how each moves with its own copy of the parameters."""
+    components = {"gaussian": sn.Gaussian, "gamma": sn.distributions.Gamma}[family]
+
+    def draw(logits, *params):
+        return sn.distributions.Mixture(logits, components(*params)).sample(jax.random.key(13))
+
+    @jax.jit
+    def gradients(*params):
+        z, pull = jax.vjp(draw, *(jnp.broadcast_to(p, (500, p.size)) for p in params))
+        return z, pull(jnp.ones_like(z))
+
+    return gradients
+
+
+@pytest.mark.parametrize("setting", range(3))
+@pytest.mark.parametrize("family", ["gaussian", "gamma"])
+def test_the_derivative_of_a_mixture_is_exact(family, setting, dtype):
+    """At 500 draws, in the weights and in the components' parameters."""
+    make, rows = {
+        "gaussian": (_gaussian_mixture, GAUSSIANS),
+        "gamma": (_gamma_mixture, GAMMAS),
+    }[family]
+    params = [np.float32(row).astype(float) for row in rows[setting]]
+    expected = make(*params)
+
+    z, gradients = _mixture_gradients(family)(*(jnp.asarray(p, dtype) for p in params))
+    for got, slopes in zip(gradients, expected(np.asarray(z, np.float64)), strict=True):
+        # A weight's derivative passes through 0: errors are relative to what is typical there.
+        typical = 1e-2 * np.median(np.abs(slopes), axis=1, keepdims=True)
+        error = np.abs(np.asarray(got, np.float64).T - slopes) / np.maximum(np.abs(slopes), typical)
+        assert error.max() <= (1e-3 if dtype == "float32" else 1e-9)
+        assert np.quantile(error, 0.99) <= (1e-4 if dtype == "float32" else 1e-9)
 
 
 FUNCTIONS = [jnp.sin, jnp.cos, lambda z: jnp.sin(2 * z) * jnp.exp(jnp.sin(z))]
@@ -206,28 +346,34 @@ def _expectation(name, f, params):
     return (w * (high - low) / 2) @ (f(z) * _density(name, z, *params) * jacobian)
 
 
+@functools.cache
+def _gradients_over(name):
+    """Of the three functions by each parameter, one draw a key; compiled once a sampler."""
+
+    def one(key, params):
+        return jnp.stack(jax.jacfwd(lambda p: jnp.stack(_values(name, key, p)))(params), -1)
+
+    return jax.jit(jax.vmap(one, (0, None)))
+
+
+def _values(name, key, params):
+    z = SAMPLERS[name](key, *params)
+    return [f(z) for f in FUNCTIONS]
+
+
 @pytest.mark.parametrize(("name", "params"), UNBIASED, ids=str)
 def test_the_gradient_is_unbiased(name, params):
     # 3 functions x 9 parameters at 5 standard errors: a false alarm in 60,000 runs.
-    draw = SAMPLERS[name]
+    keys = jax.random.split(jax.random.key(21), 20_000)
+    sample = np.asarray(_gradients_over(name)(keys, params), np.float64)
     for index in range(len(params)):
         h = 1e-4 * abs(params[index])
         ends = [[p + s * h if j == index else p for j, p in enumerate(params)] for s in (1, -1)]
-
-        def slopes_of(key, index=index):
-            def values(moved):
-                z = draw(key, *params[:index], moved, *params[index + 1 :])
-                return jnp.stack([f(z) for f in FUNCTIONS])
-
-            return jax.jacfwd(values)(params[index])
-
-        keys = jax.random.split(jax.random.key(21), 20_000)
-        slopes = np.asarray(jax.jit(jax.vmap(slopes_of))(keys), np.float64).T
-        for slope, f in zip(slopes, REFERENCES, strict=True):
+        for slope, f in zip(sample[..., index].T, REFERENCES, strict=True):
             up, down = (_expectation(name, f, p) for p in ends)
-            truth = (up - down) / (2 * h)
+            expected = (up - down) / (2 * h)
             error = slope.std() / math.sqrt(slope.size)
-            assert abs(slope.mean() - truth) <= 5 * error + 1e-5 * abs(truth)
+            assert abs(slope.mean() - expected) <= 5 * error + 1e-5 * abs(expected)
 
 
 def test_the_gradient_of_jaxs_own_wald_would_fail_that_test():
@@ -245,24 +391,6 @@ def test_the_gradient_of_jaxs_own_wald_would_fail_that_test():
     z = {k: abs(v.mean() - truth) / (v.std() / math.sqrt(v.size)) for k, v in slopes.items()}
     assert z["ours"] < 5
     assert z["jax"] > 5
-
-
-@pytest.mark.parametrize(("name", "params"), ONE_EACH, ids=str)
-def test_smooth_draws_pass_check_grads_to_second_order(name, params):
-    def draw(*p):
-        return SAMPLERS[name](jax.random.key(31), *p, (10,), "float64")
-
-    with jax.enable_x64(True):
-        check_grads(draw, params, order=2, modes=["fwd", "rev"])
-
-
-@pytest.mark.parametrize(("name", "params"), ONE_EACH, ids=str)
-def test_smooth_draws_pass_check_grads_in_float32(name, params):
-    def draw(*p):
-        return SAMPLERS[name](jax.random.key(31), *p, (10,), "float32")
-
-    params = tuple(jnp.float32(p) for p in params)
-    check_grads(draw, params, order=1, modes=["fwd", "rev"], atol=2e-2, rtol=2e-2, eps=1e-2)
 
 
 PARAMS = {
@@ -284,7 +412,7 @@ def test_the_same_draw_and_gradient_everywhere(name):
         gradient = jax.grad(lambda *p: draw(*p).sum(), range(len(params)))
         return draw(*params), gradient(*params)
 
-    seeds = jnp.arange(4)
+    seeds = jnp.arange(2)
     eager = [both(seed) for seed in seeds]
     mapped, jitted = jax.vmap(both)(seeds), jax.jit(jax.vmap(both))(seeds)
     for i, one in enumerate(eager):
