@@ -249,10 +249,13 @@ class VonMises(Law):
         return _truth.interval(lambda t: f(t + self.loc) * self._density(t), -reach, reach, 40)
 
     def cdf(self, z):
-        """P(angle about `loc` <= that of z), from -pi; by interpolation of an exact table."""
+        """P(draw <= z) from -pi on, by interpolation of an exact table about `loc`."""
         grid = self._reach() * np.sin(np.linspace(-np.pi / 2, np.pi / 2, 4001))
         mass = _truth.interval(self._density, grid[:-1], grid[1:], 1, 12)
-        return np.interp(self._angle(z), grid, np.append(0, np.cumsum(mass)))
+        mass = np.append(0, np.cumsum(mass))
+        ends = np.interp(self._angle(np.array([-np.pi])), grid, mass)
+        inside = np.interp(self._angle(np.clip(z, -np.pi, np.pi)), grid, mass) - ends
+        return np.where(np.abs(z) < np.pi, inside % 1, np.float64(np.asarray(z) > 0))
 
     def centre(self):
         return self.loc, min(2.0, 1.35 / math.sqrt(self.kappa + 1e-9))
@@ -440,7 +443,7 @@ def exact(setting: dict) -> dict:
 _PLACE = ("loc", "mean", "low", "high", "lower", "upper")
 
 
-def _step(make: Callable[..., Law], setting: dict, parameter: str) -> float:
+def _step(make: Callable[..., Law], setting: dict, parameter: str, place: tuple) -> float:
     """So small that the draws move by 1 % of their width, and the parameter keeps its sign."""
     law, value = make(**setting), np.asarray(setting[parameter])
     median, width = law.centre()
@@ -454,7 +457,8 @@ def _step(make: Callable[..., Law], setting: dict, parameter: str) -> float:
     else:
         moved, at = make(**setting | {parameter: value * (1 + 1e-4)}), np.array([0.25, 0.8])
         speed = np.abs(moved.ppf(at) - law.ppf(at)).max() / (1e-4 * size)
-    return float(min(0.02 * size, 0.01 * width / max(speed, 1e-300)))
+    own = np.abs(value[place]) or size
+    return float(min(0.02 * own, 0.01 * width / max(speed, 1e-300)))
 
 
 def true_gradients(make: Callable[..., Law], setting: dict, parameter: str) -> np.ndarray:
@@ -466,9 +470,9 @@ def true_gradients(make: Callable[..., Law], setting: dict, parameter: str) -> n
     law = make(**setting)
     functions = [f for f, _ in law.tests().values()]
     value = np.asarray(setting[parameter])
-    step = _step(make, setting, parameter)
     out = np.empty((len(functions), *value.shape))
     for place in np.ndindex(value.shape):
+        step = _step(make, setting, parameter, place)
         change = np.zeros_like(value)
         change[place] = step
         ends = [make(**setting | {parameter: value + k * change}) for k in (-2, -1, 1, 2)]
