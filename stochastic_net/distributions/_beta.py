@@ -1,5 +1,7 @@
 """The beta distribution."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -10,6 +12,7 @@ from stochastic_net.distributions._masses import beta_masses
 from stochastic_net.distributions._quantiles import logit_beta_quantile
 from stochastic_net.distributions._support import positive, unit_interval
 from stochastic_net.random import beta
+from stochastic_net.random._inverse import Coupling
 from stochastic_net.random._stirling import (
     LOG_2PI,
     bregman_lgamma_less_deviance,
@@ -46,8 +49,11 @@ class Beta(Family):
         """The numbers between 0 and 1."""
         return unit_interval
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
-        return beta(key, self.concentration1, self.concentration0, shape, self.dtype)
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
+        shapes = self.concentration1, self.concentration0
+        return beta(key, *shapes, shape, self.dtype, coupling=coupling)
+
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
     def _log_prob(self, x: Array) -> Array:
         a, b, n = self.concentration1, self.concentration0, self._total()

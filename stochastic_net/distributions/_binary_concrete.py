@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
-from stochastic_net.distributions._stable import exp_open, logit
+from stochastic_net.distributions._stable import exp_open, expit, logit
 from stochastic_net.distributions._support import positive, real, unit_interval
 
 
@@ -48,7 +48,7 @@ class BinaryConcrete(Family):
         return jnp.log(self.temperature) - t - 2 * jax.nn.softplus(-t) - jnp.log(x) - jnp.log1p(-x)
 
     def _cdf(self, x: Array) -> Array:
-        return jax.nn.sigmoid(self._noise_of(x))
+        return expit(self._noise_of(x))
 
     def _icdf(self, q: Array) -> Array:
         return jax.nn.sigmoid((self.logits + logit(q)) / self.temperature)

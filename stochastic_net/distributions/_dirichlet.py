@@ -1,5 +1,7 @@
 """The Dirichlet distribution of probabilities."""
 
+import functools
+
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, Key, Shape
@@ -7,6 +9,7 @@ from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._support import positive, simplex
 from stochastic_net.random import dirichlet
+from stochastic_net.random._inverse import Coupling
 from stochastic_net.random._stirling import (
     LOG_2PI,
     bregman_lgamma_less_deviance,
@@ -63,8 +66,10 @@ class Dirichlet(Family):
                 f"{self.concentration.shape}."
             )
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
-        return dirichlet(key, self.concentration, shape, self.dtype)
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
+        return dirichlet(key, self.concentration, shape, self.dtype, coupling=coupling)
+
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
     def _log_prob(self, x: Array) -> Array:
         a, n = self.concentration, self._total()

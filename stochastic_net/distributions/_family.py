@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
 from stochastic_net.distributions._arguments import broadcast_parameters, real_array
-from stochastic_net.distributions._support import Support
+from stochastic_net.distributions._support import Integers, OneHot, Support
 from stochastic_net.random import (
     check_key,
     compute_dtype,
@@ -19,6 +19,7 @@ from stochastic_net.random import (
     require_if_concrete,
     sample_shape,
 )
+from stochastic_net.random._inverse import Coupling, check_coupling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,23 +105,35 @@ class Family:
         floats = (getattr(self, n) for n, r in self._fields.items() if not r.support.integer)
         return next(floats).dtype
 
-    def sample(self, key: Key, shape: Shape = ()) -> Array:
+    def sample(self, key: Key, shape: Shape = (), *, coupling: Coupling = "fast") -> Array:
         """Draw an array of shape `shape + self.shape`.
 
         Args:
           key: one typed key, consumed. For one key per example map over both:
             `jax.vmap(Laplace.sample)(d, keys)`.
           shape: how many independent draws, as leading axes.
+          coupling: how draws of one key at different parameters belong together. "fast" may draw by
+            rejection: a draw then jumps where a proposal is refused, and its gradient is right on
+            average. "smooth" draws by inversion, at many times the cost: a draw of a fixed key is a
+            smooth function of the parameters, and its gradient, and the gradient of that, are its
+            own derivatives. The law is the same.
 
         Raises:
-          TypeError, ValueError: `key` is not one typed key, `shape` is no shape, or a parameter
-            has a value that it may not have.
+          TypeError, ValueError: `key` is not one typed key, `shape` is no shape, a parameter has a
+            value that it may not have, or the draw is discrete and was to be smooth.
         """
         check_key(key)
         self._require(require_if_concrete)
         shape = (*sample_shape(shape), *self.batch_shape)
         wide = self._spread(shape)
-        return wide.support.admit(wide._sample(key, shape), self.dtype)
+        if not check_coupling(coupling):
+            return wide.support.admit(wide._sample(key, shape), self.dtype)
+        if isinstance(wide.support, Integers | OneHot):
+            raise TypeError(
+                f"a draw of {type(self).__name__} is discrete: it cannot move smoothly with its "
+                'parameters. Draw it with coupling="fast".'
+            )
+        return wide.support.admit(wide._smooth_sample(key, shape), self.dtype)
 
     def log_prob(self, value: ArrayLike) -> Array:
         """The logarithm of the density (of the probability, if discrete) at `value`.
@@ -184,6 +197,10 @@ class Family:
 
     def _sample(self, key: Key, shape: Shape) -> Array:
         raise NotImplementedError
+
+    def _smooth_sample(self, key: Key, shape: Shape) -> Array:
+        """The draw for coupling="smooth", of a family whose `_sample` does not invert."""
+        return self._sample(key, shape)
 
     def _log_prob(self, x: Array) -> Array:
         raise NotImplementedError

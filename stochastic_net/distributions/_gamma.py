@@ -1,5 +1,7 @@
 """The gamma distribution."""
 
+import functools
+
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, Key, Shape
@@ -10,6 +12,7 @@ from stochastic_net.distributions._masses import gamma_masses
 from stochastic_net.distributions._quantiles import log_gamma_quantile
 from stochastic_net.distributions._support import positive
 from stochastic_net.random import gamma
+from stochastic_net.random._inverse import Coupling
 from stochastic_net.random._stirling import (
     LOG_2PI,
     bregman_lgamma_less_deviance,
@@ -48,8 +51,10 @@ class Gamma(Family):
         """The numbers above 0."""
         return positive
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
-        return gamma(key, self.concentration, shape, self.dtype) / self.rate
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
+        return gamma(key, self.concentration, shape, self.dtype, coupling=coupling) / self.rate
+
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
     def _log_prob(self, x: Array) -> Array:
         return log_gamma_kernel(self.concentration, self.rate * x) - jnp.log(x)

@@ -20,6 +20,7 @@ from stochastic_net.random import (
     require_if_concrete,
     sample_shape,
 )
+from stochastic_net.random._inverse import Coupling, check_coupling
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 _MEAN_RULE = "mean must be finite."
@@ -125,12 +126,13 @@ class Gaussian:
         """The dtype of `mean` and of `var`."""
         return self.mean.dtype
 
-    def sample(self, key: Key, shape: Shape = ()) -> Array:
+    def sample(self, key: Key, shape: Shape = (), *, coupling: Coupling = "fast") -> Array:
         """Draw mean + std * eps, with gradients to `mean` and `var`; an unbiased estimator.
 
         Args:
           key: one typed key, consumed. For one key per example: `jax.vmap(sn.Gaussian.sample)`.
           shape: how many independent draws, as leading axes.
+          coupling: "fast" and "smooth" are the same here.
 
         Returns:
           An array of shape `shape + self.shape` and of the pair's dtype.
@@ -138,6 +140,7 @@ class Gaussian:
         Raises:
           TypeError, ValueError: `key` is not one typed key, or a variance is negative or NaN.
         """
+        check_coupling(coupling)
         require_if_concrete(_finite_not_negative, self.var, _VAR_RULE)
         shape = (*sample_shape(shape), *self.shape)
         eps = normal(key, shape, compute_dtype(self.dtype))

@@ -1,5 +1,6 @@
 """The generalised normal distribution."""
 
+import functools
 import math
 
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from stochastic_net.distributions._quantiles import log_gamma_quantile, two_side
 from stochastic_net.distributions._stable import power
 from stochastic_net.distributions._support import positive, real
 from stochastic_net.random import generalized_normal
+from stochastic_net.random._inverse import Coupling
 
 
 class GeneralizedNormal(Family):
@@ -44,9 +46,11 @@ class GeneralizedNormal(Family):
         """The real line."""
         return real
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
-        unit = generalized_normal(key, self.power, shape, self.dtype)
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
+        unit = generalized_normal(key, self.power, shape, self.dtype, coupling=coupling)
         return self.loc + self.scale * unit
+
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
     def _log_prob(self, x: Array) -> Array:
         return -self._exponent(x) - self._log_size()

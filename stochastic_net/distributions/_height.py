@@ -27,9 +27,11 @@ from jax import lax
 from stochastic_net._types import Array, Key
 from stochastic_net.distributions._stable import exp_less_linear
 from stochastic_net.random._implicit import moving
+from stochastic_net.random._inverse import Coupling, quantile
 from stochastic_net.random._quadrature import unit_nodes
 from stochastic_net.random._rejection import first_accepted
 from stochastic_net.random._stream import stream, uniforms
+from stochastic_net.random._tails import both_tails
 
 _CUT = {np.dtype(np.float32): 18.0, np.dtype(np.float64): 40.0}  # e^-E is left out beyond
 _NODES = (24, 64)
@@ -44,14 +46,15 @@ class Point(NamedTuple):
     sign: Array
 
 
-def draw_height(key: Key, kappa: Array, dimension: int) -> Array:
+def draw_height(key: Key, kappa: Array, dimension: int, coupling: Coupling = "fast") -> Array:
     """Draw t = tan(angle / 2) > 0; the derivative in kappa is implicit."""
 
     @moving
     def move(t: Array, kappa: Array) -> tuple[Array]:
         return (-t * fall(t * t, kappa, _order(dimension)),)
 
-    return move(_draw(key, lax.stop_gradient(kappa), dimension), kappa)
+    draw = _quantile if coupling == "smooth" else _draw
+    return move(draw(key, lax.stop_gradient(kappa), dimension), kappa)
 
 
 def _order(dimension: int) -> float:
@@ -82,6 +85,27 @@ def _draw(key: Key, kappa: Array, dimension: int) -> Array:
     return first_accepted(lambda n: jnp.where(unknown, jnp.nan, propose(n)))
 
 
+def _quantile(key: Key, kappa: Array, dimension: int) -> Array:
+    """Of one uniform number. A logit y beyond its peak has less than e^(2.5 m - m abs(y)) / m."""
+    m = _order(dimension)
+    u, complement = both_tails(*stream(key, kappa.shape)(0), kappa.dtype)
+    peak = _peak(kappa, m)
+    middle, reach = jnp.log(peak.x / peak.rest), 50 / m + 4
+
+    def law(y: Array) -> Sides:
+        return _sides(jnp.exp(y), kappa, m)
+
+    y = quantile(
+        lambda y: law(y).masses(),
+        lambda y: law(y).log_density(),
+        u,
+        complement,
+        middle - reach,
+        middle + reach,
+    )
+    return jnp.exp(0.5 * y)
+
+
 def _uniform_height(angle: Array, radius: Array, dimension: int) -> tuple[Array, Array]:
     """z and 1 - z of a uniform direction, of two uniform numbers; neither is 0."""
     cosine, sine = jnp.sin(math.pi * (0.5 - angle)), jnp.sin(math.pi * angle)
@@ -93,8 +117,45 @@ def _uniform_height(angle: Array, radius: Array, dimension: int) -> tuple[Array,
     return short + r * cosine * cosine, short + r * sine * sine
 
 
+class Sides(NamedTuple):
+    """The integrals over y out from a draw and in from it, past the peak, in units of the peak.
+
+    `depth` is how far E has risen from its peak to the draw; of `outer` e^depth has been taken out.
+    Moments are of the distance of z to the draw.
+    """
+
+    below: Array
+    depth: Array
+    outer: Array
+    outer_moment: Array
+    inner: Array
+    inner_moment: Array
+
+    def masses(self) -> tuple[Array, Array]:
+        """The mass below the draw, and above it."""
+        return _swap(self.below, self._outer() / self._total(), self.inner / self._total())
+
+    def log_density(self) -> Array:
+        """Of y at the draw."""
+        return -self.depth - jnp.log(self._total())
+
+    def slope(self) -> Array:
+        """-dlog t/dkappa."""
+        return (self.outer * self.inner_moment + self.inner * self.outer_moment) / self._total()
+
+    def _outer(self) -> Array:
+        return self.outer * jnp.exp(-self.depth)
+
+    def _total(self) -> Array:
+        return self._outer() + self.inner
+
+
 def fall(odds: Array, kappa: Array, m: float) -> Array:
     """-dlog t/dkappa at the draw with z / (1 - z) = odds."""
+    return _sides(odds, kappa, m).slope()
+
+
+def _sides(odds: Array, kappa: Array, m: float) -> Sides:
     low, high = odds / (1 + odds), 1 / (1 + odds)
     peak = _peak(kappa, m)
     below = low < peak.x
@@ -107,13 +168,13 @@ def fall(odds: Array, kappa: Array, m: float) -> Array:
 
     # Three pieces in one array: out from the draw, from the peak to the draw, and the other way.
     # A loop over them keeps XLA on CPU from computing the lengths anew at each node.
-    lengths = _length(draw, depth, kappa, m), between, _length(far, 0 * depth, kappa, m)
+    ends = _length(draw, depth, kappa, m), _length(far, 0 * depth, kappa, m)
+    out, back = lax.stop_gradient(ends)
     starts = Point(*(jnp.stack(parts) for parts in zip(draw, near, far, strict=True)))
-    pieces = starts, jnp.stack(lengths)
+    pieces = starts, jnp.stack((out, between, back))
     mass, moment = lax.map(lambda piece: _integrals(piece[0], piece[1], kappa, m), pieces)
-    m_in = mass[1] + mass[2]
     d_in = (distance * mass[1] - moment[1]) + (distance * mass[2] + moment[2])
-    return (mass[0] * d_in + m_in * moment[0]) / (mass[0] * jnp.exp(-depth) + m_in)
+    return Sides(below, depth, mass[0], moment[0], mass[1] + mass[2], d_in)
 
 
 def _swap(below: Array, low: Array, high: Array) -> tuple[Array, Array]:
@@ -129,7 +190,6 @@ def _peak(kappa: Array, m: float) -> Point:
 
 def _integrals(start: Point, length: Array, kappa: Array, m: float) -> tuple[Array, Array]:
     """The integrals of e^(E(start) - E) and of the distance to the start times it."""
-    length = lax.stop_gradient(length)
     mass = moment = jnp.zeros_like(length)
     for node, weight in zip(*_nodes(length.dtype), strict=True):
         step, rise = _climb(start, length * node, kappa, m)

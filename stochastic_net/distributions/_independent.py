@@ -8,6 +8,7 @@ import jax
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
 from stochastic_net.distributions._kl import kl, kl_rule
+from stochastic_net.random._inverse import Coupling
 
 
 @functools.partial(
@@ -34,9 +35,9 @@ class Independent:
         """The shape of a draw."""
         return self.base.shape
 
-    def sample(self, key: Key, shape: Shape = ()) -> Array:
-        """Draw from `base`."""
-        return self.base.sample(key, shape)
+    def sample(self, key: Key, shape: Shape = (), *, coupling: Coupling = "fast") -> Array:
+        """Draw from `base`, in the `coupling` that `Family.sample` describes."""
+        return self.base.sample(key, shape, coupling=coupling)
 
     def log_prob(self, value: ArrayLike) -> Array:
         """The log-density of each event."""

@@ -1,5 +1,7 @@
 """The inverse gamma distribution."""
 
+import functools
+
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, Key, Shape
@@ -11,6 +13,7 @@ from stochastic_net.distributions._quantiles import log_gamma_quantile
 from stochastic_net.distributions._stable import exp_open
 from stochastic_net.distributions._support import positive
 from stochastic_net.random import loggamma
+from stochastic_net.random._inverse import Coupling
 from stochastic_net.random._stirling import (
     LOG_2PI,
     digamma_less_log,
@@ -47,8 +50,11 @@ class InverseGamma(Family):
         """The numbers above 0."""
         return positive
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
-        return self.rate * exp_open(-loggamma(key, self.concentration, shape, self.dtype))
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
+        log_z = loggamma(key, self.concentration, shape, self.dtype, coupling=coupling)
+        return self.rate * exp_open(-log_z)
+
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
     def _log_prob(self, x: Array) -> Array:
         return log_gamma_kernel(self.concentration, self.rate / x) - jnp.log(x)

@@ -1,5 +1,6 @@
 """The inverse Gaussian (Wald) distribution."""
 
+import functools
 import math
 
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._support import positive
 from stochastic_net.random import wald
 from stochastic_net.random._implicit import finite, moving
-from stochastic_net.random._inverse import quantile
+from stochastic_net.random._inverse import Coupling, quantile
 from stochastic_net.random._mills import mills
 from stochastic_net.random._stirling import LOG_2PI, deviance
 
@@ -44,9 +45,12 @@ class InverseGaussian(Family):
         """The numbers above 0."""
         return positive
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
-        unit = wald(key, self.loc / self.concentration, shape, self.dtype)
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
+        mean = self.loc / self.concentration
+        unit = wald(key, mean, shape, self.dtype, coupling=coupling)
         return self.concentration * unit
+
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
     def _log_prob(self, x: Array) -> Array:
         return _log_density(x, self.loc, self.concentration)

@@ -1,5 +1,6 @@
 """The LKJ distribution of correlations, as their Cholesky factor."""
 
+import functools
 import math
 
 import jax
@@ -16,6 +17,7 @@ from stochastic_net.distributions._static_family import StaticFamily
 from stochastic_net.distributions._support import positive
 from stochastic_net.distributions._triangular import diagonal, on_diagonal
 from stochastic_net.random import beta, normal
+from stochastic_net.random._inverse import Coupling
 from stochastic_net.random._stirling import digamma_less_log, lgamma_increment, log_beta
 
 
@@ -64,22 +66,25 @@ class LKJCholesky(StaticFamily):
                 f"dimension of LKJCholesky must be an int of 2 or more, got {self.dimension!r}."
             )
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
         direction_key, size_key = jax.random.split(key)
         noise = normal(direction_key, shape + self.event_shape, self.dtype)
-        inside, rest = self._lengths(size_key)
+        inside, rest = self._lengths(size_key, coupling)
         below = direction(jnp.tril(noise, -1)[..., 1:, :]) * jnp.sqrt(inside)[..., None]
         own = jnp.concatenate([jnp.ones_like(rest[..., :1]), jnp.sqrt(rest)], -1)
         return jnp.concatenate([jnp.zeros_like(below[..., :1, :]), below], -2) + on_diagonal(own)
 
-    def _lengths(self, key: Key) -> tuple[Array, Array]:
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
+
+    def _lengths(self, key: Key, coupling: Coupling) -> tuple[Array, Array]:
         """The squared lengths of the rows off the diagonal, and 1 less them, of D - 1 rows.
 
         The one with the smaller expectation is drawn, for it may be near 0.
         """
         a, b = self._shapes()
         swap = b < a
-        x = beta(key, jnp.where(swap, b, a), jnp.where(swap, a, b), a.shape, self.dtype)
+        shapes = jnp.where(swap, b, a), jnp.where(swap, a, b)
+        x = beta(key, *shapes, a.shape, self.dtype, coupling=coupling)
         return jnp.where(swap, 1 - x, x), jnp.where(swap, x, 1 - x)
 
     def _log_prob(self, x: Array) -> Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
-from stochastic_net.distributions._stable import logit
+from stochastic_net.distributions._stable import expit, logit
 from stochastic_net.distributions._support import positive, real
 
 
@@ -47,7 +47,7 @@ class Logistic(Family):
         return -t - 2 * jax.nn.softplus(-t) - jnp.log(self.scale)
 
     def _cdf(self, x: Array) -> Array:
-        return jax.nn.sigmoid(self._standardise(x))
+        return expit(self._standardise(x))
 
     def _icdf(self, q: Array) -> Array:
         return self.loc + self.scale * logit(q)

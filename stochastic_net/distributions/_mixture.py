@@ -12,6 +12,7 @@ from stochastic_net.distributions._arguments import parameters, real_array
 from stochastic_net.distributions._convert import own
 from stochastic_net.distributions._independent import Independent
 from stochastic_net.distributions._mixture_gradient import move
+from stochastic_net.distributions._mixture_quantile import draw_quantile
 from stochastic_net.distributions._no_pathwise import refuse_gradient
 from stochastic_net.distributions._support import RealVector, Support, real
 from stochastic_net.random import (
@@ -21,6 +22,7 @@ from stochastic_net.random import (
     require_if_concrete,
     sample_shape,
 )
+from stochastic_net.random._inverse import Coupling, check_coupling
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -96,21 +98,27 @@ class Mixture:
         """The dtype of the components."""
         return self.components.dtype
 
-    def sample(self, key: Key, shape: Shape = ()) -> Array:
+    def sample(self, key: Key, shape: Shape = (), *, coupling: Coupling = "fast") -> Array:
         """Draw an array of shape `shape + self.shape`; an unbiased pathwise estimator.
 
         Args:
           key: one typed key, consumed.
           shape: how many independent draws, as leading axes.
+          coupling: "fast" draws a component first, "smooth" inverts the mixture's cdf, so that a
+            draw of a fixed key is smooth in weights and components; see `Family.sample`.
         """
         check_key(key)
         self._require(require_if_concrete)
-        wide = self._wide()
-        draw = wide._draw(key, sample_shape(shape))
-        if jnp.issubdtype(draw.dtype, jnp.integer):
-            return refuse_gradient("Mixture", draw, (self.logits, self.components))
-        moved = move(draw, wide.logits, wide.components)
+        wide, shape = self._wide(), sample_shape(shape)
         support = getattr(self.components, "support", real)
+        smooth = check_coupling(coupling)
+        if support.integer:
+            if smooth:
+                raise TypeError('a draw of discrete components: draw it with coupling="fast".')
+            draw = wide._draw(key, shape)
+            return refuse_gradient("Mixture", draw, (self.logits, self.components))
+        draw = wide._invert(key, shape, support) if smooth else wide._draw(key, shape)
+        moved = move(draw, wide.logits, wide.components)
         return support.admit(moved, self.dtype) if support.event_ndim == 0 else moved
 
     def log_prob(self, value: ArrayLike) -> Array:
@@ -188,6 +196,14 @@ class Mixture:
             return jnp.take_along_axis(leaf, index, axis).squeeze(axis)
 
         return jax.tree.map(pick, self.components).sample(draw_key)
+
+    def _invert(self, key: Key, shape: Shape, support: Support) -> Array:
+        """A quantile for each draw."""
+        logits, components = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape),
+            lax.stop_gradient((self.logits, self.components)),
+        )
+        return draw_quantile(key, logits, components, support)
 
     def _meet(self, value: ArrayLike) -> tuple["Mixture", Array]:
         """The mixture in the dtype to compute in, and `value` for each of its components."""

@@ -1,12 +1,12 @@
 r"""How a draw of a mixture moves with the weights and the components.
 
 It keeps its quantile: with the mixture's cdf F and density p, dz = -dF(z) / p(z), in all
-parameters. F is replaced by -(1 - F) above the median, where it has the same differential and its
-terms do not cancel. The elements of a vector are moved one after the other, each by its cdf given
-those before: a mixture of the same components with weights proportional to
-softmax(logits)_k p_k(z_1) p_k(z_2)..., which move with the elements before and with the parameters
-(the distributional transform; Graves 2016, arXiv:1607.05690; Figurnov, Mohamed & Mnih 2018,
-arXiv:1805.08498).
+parameters. Where the weights move, the components' F_k are replaced by -(1 - F_k) above the median:
+the changes of the weights add up to 0, and these terms do not cancel. The elements of a vector are
+moved one after the other, each by its cdf given those before: a mixture of the same components with
+weights proportional to softmax(logits)_k p_k(z_1) p_k(z_2)..., which move with the elements before
+and with the parameters (the distributional transform; Graves 2016, arXiv:1607.05690; Figurnov,
+Mohamed & Mnih 2018, arXiv:1805.08498).
 """
 
 from typing import Any
@@ -65,14 +65,11 @@ def _vector_slope(z: Array, logits: tuple[Array, Array], components: tuple[Any, 
 def _quantile_slope(logits: Array, dlogits: Array, z: Array, part: Any, dpart: Any) -> Array:
     """-dF(z) / p(z) for logits of shape (*z.shape, K) and components of shape (*batch, K)."""
     wide = jnp.broadcast_to(z[..., None], logits.shape)
-    weights = jax.nn.softmax(logits)
-    below = (weights * part.cdf(wide)).sum(-1) < 0.5
-
-    def signed_mass(logits: Array, part: Any) -> Array:
-        mass = jnp.where(below[..., None], part.cdf(wide), -survival(part, wide))
-        return (jax.nn.softmax(logits) * mass).sum(-1)
-
-    _, change = jax.jvp(signed_mass, (logits, part), (dlogits, dpart))
+    weights, dweights = jax.jvp(jax.nn.softmax, (logits,), (dlogits,))
+    mass, dmass = jax.jvp(lambda part: part.cdf(wide), (part,), (dpart,))
+    below = (weights * mass).sum(-1, keepdims=True) < 0.5
+    mass = jnp.where(below, mass, -survival(part, wide))
+    change = (dweights * mass + weights * dmass).sum(-1)
     return -change / (weights * jnp.exp(part.log_prob(wide))).sum(-1)
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, ArrayLike
@@ -34,6 +35,13 @@ def power(x: Array, exponent: Array) -> Array:
     """x^exponent for x >= 0 and exponent > 0, with derivative 0 at 0."""
     zero = x == 0
     return jnp.where(zero, 0.0, exp_open(exponent * jnp.log(jnp.where(zero, 1.0, x))))
+
+
+def expit(t: Array) -> Array:
+    """1 / (1 + exp(-t)), whose derivative has its digits for large t too: sigmoid's loses them."""
+    below = t < 0
+    tail = jax.nn.sigmoid(jnp.where(below, t, -t))
+    return jnp.where(below, tail, 1 - tail)
 
 
 def logit(probs: Array) -> Array:

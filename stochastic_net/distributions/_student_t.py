@@ -1,5 +1,7 @@
 """Student's t distribution."""
 
+import functools
+
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, Key, Shape
@@ -9,6 +11,7 @@ from stochastic_net.distributions._quantiles import t_quantile
 from stochastic_net.distributions._stable import nan_unless
 from stochastic_net.distributions._support import positive, real
 from stochastic_net.random import t
+from stochastic_net.random._inverse import Coupling
 from stochastic_net.random._stirling import LOG_2PI, digamma_less_log, lgamma_increment
 
 
@@ -41,8 +44,11 @@ class StudentT(Family):
         """The real line."""
         return real
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
-        return self.loc + self.scale * t(key, self.df, shape, self.dtype)
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
+        unit = t(key, self.df, shape, self.dtype, coupling=coupling)
+        return self.loc + self.scale * unit
+
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
     def _log_prob(self, x: Array) -> Array:
         return log_t_density(self.df, (x - self.loc) / self.scale) - jnp.log(self.scale)

@@ -1,5 +1,6 @@
 """The von Mises-Fisher distribution of directions."""
 
+import functools
 import math
 
 import jax
@@ -13,6 +14,7 @@ from stochastic_net.distributions._height import Height, draw_height, height, lo
 from stochastic_net.distributions._support import nonnegative, sphere
 from stochastic_net.distributions._triangular import times
 from stochastic_net.random import normal
+from stochastic_net.random._inverse import Coupling
 
 
 class VonMisesFisher(Family):
@@ -69,12 +71,14 @@ class VonMisesFisher(Family):
                 f"{self.mean_direction.shape}."
             )
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
         height_key, direction_key = jax.random.split(key)
-        t = draw_height(height_key, self.concentration, self._dimension)[..., None]
+        t = draw_height(height_key, self.concentration, self._dimension, coupling)[..., None]
         around = direction(normal(direction_key, (*shape, self._dimension - 1), self.dtype))
         size = 1 + t * t
         return _turn(jnp.concatenate([(1 - t * t) / size, 2 * t / size * around], -1), self._mu())
+
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
     def _log_prob(self, x: Array) -> Array:
         lag = 0.5 * jnp.square(x - self._mu()).sum(-1)  # 1 - mu . x

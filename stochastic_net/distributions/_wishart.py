@@ -1,5 +1,6 @@
 """The Wishart distribution of positive definite matrices."""
 
+import functools
 import math
 
 import jax
@@ -19,6 +20,7 @@ from stochastic_net.distributions._triangular import (
     outer_square,
 )
 from stochastic_net.random import chisquare, normal
+from stochastic_net.random._inverse import Coupling
 from stochastic_net.random._stirling import (
     LOG_2PI,
     bregman_lgamma_less_deviance,
@@ -77,13 +79,15 @@ class Wishart(Family):
         message = f"Wishart needs a concentration above D - 1 = {below}."
         need(lambda concentration: concentration > below, self.concentration, message)
 
-    def _sample(self, key: Key, shape: Shape) -> Array:
+    def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
         normal_key, size_key = jax.random.split(key)
         below = jnp.tril(normal(normal_key, shape + self.event_shape, self.dtype), -1)
         degrees = 2 * self._shapes()
-        size = jnp.sqrt(chisquare(size_key, degrees, degrees.shape, self.dtype))
-        factor = below + on_diagonal(size)
+        square = chisquare(size_key, degrees, degrees.shape, self.dtype, coupling=coupling)
+        factor = below + on_diagonal(jnp.sqrt(square))
         return outer_square(jnp.matmul(self.scale_tril, factor, precision="highest"))
+
+    _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
     def _log_prob(self, x: Array) -> Array:
         factor = jax.scipy.linalg.solve_triangular(
