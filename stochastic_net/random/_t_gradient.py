@@ -4,7 +4,8 @@ For t > 0, in y = log(1 + u^2/df) with the share X = 1 - e^{-y} = u^2 / (df + u^
 d log p(u)/d df = s/2 and the implicit derivative are
 
   s(y) = digamma((df + 1)/2) - digamma(df/2) - 1/df - (y - X) + X/df,
-  dlog t/d df = 1/4 int_{y > y_t} s e^{-df (y - y_t)/2} / sqrt(X_t X) dy = -1/4 int_{y < y_t} (same),
+  dlog t/d df = 1/4 int_{y > y_t} s e^{-df (y - y_t)/2} / sqrt(X_t X) dy,
+              = -1/4 int_{y < y_t} (the same) dy,
 
 whichever has an integrand of one sign: s is positive up to u^2 = 1 + sqrt(2) as df grows, negative
 beyond. The terms of s that are of lower order than the answer, 1/df^2, have been cancelled by hand.

@@ -1,0 +1,134 @@
+"""Closed forms of one elementwise operation on a Gaussian."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from stochastic_net._types import Array
+from stochastic_net.moments import _kink as kink
+from stochastic_net.moments._quadrature import Moments
+from stochastic_net.moments._values import ClosedForm
+
+# from an equation's parameters and its constant operands
+Find = Callable[[dict[str, Any], list[Array]], ClosedForm | None]
+
+
+def square(mean: Array, var: Array) -> Moments:
+    """X^2."""
+    return mean * mean + var, 2 * var * (2 * mean * mean + var)
+
+
+def exponential(mean: Array, var: Array) -> Moments:
+    """e^X: log-normal."""
+    out = jnp.exp(mean + var / 2)
+    return out, out * out * jnp.expm1(var)
+
+
+def sine(mean: Array, var: Array) -> Moments:
+    """sin X; Var = e^{-v} (sinh v - (cosh v - 1) cos 2m... ) written without cancellation."""
+    fall = jnp.exp(-var / 2)
+    gap = -jnp.expm1(-var)  # 1 - e^{-v}
+    half = jnp.exp(-var) * gap
+    # Var = (1 - e^{-v})(1 - e^{-v} + 2 e^{-v} cos^2 m) / 2
+    return fall * jnp.sin(mean), gap * gap / 2 + half * jnp.square(jnp.cos(mean))
+
+
+def cosine(mean: Array, var: Array) -> Moments:
+    """cos X."""
+    fall, gap = jnp.exp(-var / 2), -jnp.expm1(-var)
+    half = jnp.exp(-var) * gap
+    return fall * jnp.cos(mean), gap * gap / 2 + half * jnp.square(jnp.sin(mean))
+
+
+def step(mean: Array, var: Array) -> Moments:
+    """The sign of X."""
+    above, below = kink.positive_part(mean, var), kink.positive_part(-mean, var)
+    return above - below, 4 * above * below
+
+
+def power(exponent: float) -> ClosedForm:
+    """X^k for an X that keeps its sign, as a log-normal of the same mean and variance.
+
+    E X^k = m^k (1 + c)^{k (k - 1) / 2} and Var = (E X^k)^2 ((1 + c)^{k^2} - 1) with c = v / m^2: a
+    Gaussian has no moments of 1 / X or log X, for it is not positive, and what is divided by is.
+    """
+
+    def closed(mean: Array, var: Array) -> Moments:
+        growth = jnp.log1p(var / jnp.square(mean))
+        size = mean**exponent if exponent % 1 else lax.integer_pow(mean, int(exponent))
+        out = size * jnp.exp(0.5 * exponent * (exponent - 1) * growth)
+        return out, jnp.square(out) * jnp.expm1(exponent * exponent * growth)
+
+    return closed
+
+
+def logarithm(mean: Array, var: Array) -> Moments:
+    """log X for a positive X, as a log-normal of the same mean and variance."""
+    growth = jnp.log1p(var / jnp.square(mean))
+    return jnp.log(mean) - growth / 2, growth
+
+
+def whole_power(exponent: int) -> ClosedForm | None:
+    """X^n: exact for n = 2 and 3, by quadrature for larger ones."""
+    exact = {2: square, 3: cube}
+    return exact.get(exponent, power(exponent) if exponent < 0 else None)
+
+
+def cube(mean: Array, var: Array) -> Moments:
+    """X^3."""
+    m2 = mean * mean
+    return mean * (m2 + 3 * var), var * (9 * m2 * m2 + var * (36 * m2 + 15 * var))
+
+
+def _over(constants: list[Array]) -> ClosedForm:
+    """c / X."""
+    (top,) = constants
+
+    def closed(mean: Array, var: Array) -> Moments:
+        out, out_var = power(-1.0)(mean, var)
+        return top * out, top * top * out_var
+
+    return closed
+
+
+def _maximum(sign: float) -> Find:
+    """max(X, c) = c + relu(X - c); min(X, c) = c - relu(c - X)."""
+
+    def find(_: Any, constants: list[Array]) -> ClosedForm:
+        (c,) = constants
+        never = jnp.isinf(c) & (sign * jnp.asarray(c) < 0)  # the bound that is none
+        bound = jnp.where(never, 0, c)
+
+        def closed(mean: Array, var: Array) -> Moments:
+            more, more_var = kink.relu(sign * (mean - bound), var)
+            return (
+                jnp.where(never, mean, bound + sign * more),
+                jnp.where(never, var, more_var),
+            )
+
+        return closed
+
+    return find
+
+
+def _always(form: ClosedForm) -> Find:
+    return lambda params, constants: form
+
+
+CLOSED: dict[str, Find] = {
+    "abs": _always(kink.absolute),
+    "cos": _always(cosine),
+    "exp": _always(exponential),
+    "div": lambda _, constants: _over(constants),
+    "integer_pow": lambda params, _: whole_power(params["y"]),
+    "log": _always(logarithm),
+    "max": _maximum(1.0),
+    "min": _maximum(-1.0),
+    "rsqrt": _always(power(-0.5)),
+    "sign": _always(step),
+    "sin": _always(sine),
+    "sqrt": _always(power(0.5)),
+    "square": _always(square),
+}

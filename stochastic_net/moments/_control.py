@@ -1,0 +1,129 @@
+"""Programs inside a program: calls, branches on a constant, loops."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend import core
+from jax.extend.core import JaxprEqn
+from jax.extend.core import primitives as p
+
+from stochastic_net._types import Array
+from stochastic_net.moments._interpret import interpret
+from stochastic_net.moments._registry import called_by, refuse, register
+from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
+
+Packed = tuple[Array, ...]  # (mean, var) of a random value, (array,) of a constant
+
+
+def _closed(program: Any) -> core.ClosedJaxpr:
+    return program if isinstance(program, core.ClosedJaxpr) else core.ClosedJaxpr(program, ())
+
+
+@register(p.jit_p, p.closed_call_p, p.remat_p, p.custom_jvp_call_p, p.custom_vjp_call_p)
+def call(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """What is called is interpreted too."""
+    names = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+    program = next(eqn.params[name] for name in names if name in eqn.params)
+    with called_by(eqn):
+        return interpret(_closed(program), operands)
+
+
+@register(p.cond_p)
+def branch(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Any branch of a constant index; a value is random if it is in any of them."""
+    index, *operands = operands
+    if is_random(index):
+        return refuse(eqn, "which branch is taken is random")
+    packed = list(map(_pack, operands))
+    programs = eqn.params["branches"]
+    random = _either(*(_output_flags(program, packed) for program in programs))
+    runs = [_runner(program, random) for program in programs]
+    return list(map(_unpack, lax.switch(index, runs, packed)))
+
+
+@register(p.scan_p)
+def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Step by step; what is carried is random if it ever becomes so."""
+    consts, carried = eqn.params["num_consts"], eqn.params["num_carry"]
+    program = eqn.params["jaxpr"]
+    fixed, carry, xs = operands[:consts], operands[consts:][:carried], operands[consts + carried :]
+    fixed, carry, xs = (list(map(_pack, values)) for values in (fixed, carry, xs))
+    first = [tuple(a[0] for a in x) if eqn.params["length"] else x for x in xs]
+    carry, flags = _settled(lambda state: _output_flags(program, [*fixed, *state, *first]), carry)
+    run = _runner(program, flags)
+
+    def step(state, x):
+        outputs = run([*fixed, *state, *x])
+        return outputs[:carried], outputs[carried:]
+
+    keep = {k: eqn.params[k] for k in ("length", "reverse", "unroll") if k in eqn.params}
+    state, ys = lax.scan(step, carry, xs, **keep)
+    return list(map(_unpack, [*state, *ys]))
+
+
+@register(p.while_p)
+def loop(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """As long as a constant says."""
+    first, second = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+    packed = list(map(_pack, operands))
+    tests, fixed, carry = packed[:first], packed[first:][:second], packed[first + second :]
+    body, test = eqn.params["body_jaxpr"], eqn.params["cond_jaxpr"]
+    carry, flags = _settled(lambda state: _output_flags(body, [*fixed, *state]), carry)
+    if any(_output_flags(test, [*tests, *carry])):
+        return refuse(eqn, "how long it runs is random")
+    run, ask = _runner(body, flags), _runner(test, [False])
+    state = lax.while_loop(
+        lambda state: ask([*tests, *state])[0][0], lambda state: run([*fixed, *state]), carry
+    )
+    return list(map(_unpack, state))
+
+
+def _settled(flags_of: Callable, carry: list[Packed]) -> tuple[list[Packed], list[bool]]:
+    """The carry with every entry random that the body makes random, and the body's flags."""
+    while True:
+        flags = flags_of(carry)
+        wide = [_widen(x) if flag else x for x, flag in zip(carry, flags, strict=False)]
+        if list(map(len, wide)) == list(map(len, carry)):
+            return carry, [len(x) == 2 for x in carry] + flags[len(carry) :]
+        carry = wide
+
+
+def _widen(x: Packed) -> Packed:
+    return x if len(x) == 2 else (x[0], jnp.zeros_like(x[0]))
+
+
+def _pack(value: Value) -> Packed:
+    return value.moments() if isinstance(value, Elementwise) else (jnp.asarray(value),)
+
+
+def _unpack(x: Packed) -> Value:
+    return gaussian(*x) if len(x) == 2 else x[0]
+
+
+def _runner(program: core.ClosedJaxpr, flags: list[bool]) -> Callable[[list[Packed]], list]:
+    """The program on packed values; outputs flagged random are, the others are constants."""
+
+    def run(packed: list[Packed]) -> list[Packed]:
+        outputs = interpret(program, list(map(_unpack, packed)))
+        wide = [_pack(x) for x in outputs]
+        return [_widen(x) if flag else x for x, flag in zip(wide, flags, strict=True)]
+
+    return run
+
+
+def _output_flags(program: core.ClosedJaxpr, packed: list[Packed]) -> list[bool]:
+    """Which outputs are random; nothing is computed."""
+    flags: list[bool] = []
+
+    def run(packed: list[Packed]) -> None:
+        flags.extend(is_random(x) for x in interpret(program, list(map(_unpack, packed))))
+
+    jax.eval_shape(run, packed)
+    return flags
+
+
+def _either(*flags: list[bool]) -> list[bool]:
+    return [any(column) for column in zip(*flags, strict=True)]

@@ -1,0 +1,189 @@
+"""Elementwise operations: those on one root compose, those on several are independent.
+
+A composition is integrated when something asks for its moments. A line, a + b x, stays a line; one
+operation on a line has a closed form where `CLOSED` knows one.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import JaxprEqn
+from jax.extend.core import primitives as p
+
+from stochastic_net._types import Array, Shape
+from stochastic_net.moments import _closed_forms as closed_forms
+from stochastic_net.moments._kink import larger
+from stochastic_net.moments._origins import sample_variance, sum_of_exponentials
+from stochastic_net.moments._registry import refuse, register
+from stochastic_net.moments._softmax import softmax_node
+from stochastic_net.moments._spread import spread
+from stochastic_net.moments._tape import node
+from stochastic_net.moments._values import (
+    ClosedForm,
+    Elementwise,
+    Line,
+    Moments,
+    Value,
+    gaussian,
+    is_random,
+    moments,
+    split,
+    widen,
+)
+
+ELEMENTWISE = (
+    *(p.abs_p, p.acos_p, p.acosh_p, p.add_p, p.and_p, p.asin_p, p.asinh_p, p.atan2_p, p.atan_p),
+    *(p.atanh_p, p.cbrt_p, p.ceil_p, p.clamp_p, p.cos_p, p.cosh_p, p.digamma_p, p.div_p, p.eq_p),
+    *(p.erf_inv_p, p.erf_p, p.erfc_p, p.exp2_p, p.exp_p, p.expm1_p, p.floor_p, p.ge_p, p.gt_p),
+    *(p.integer_pow_p, p.is_finite_p, p.le_p, p.lgamma_p, p.log1p_p, p.log_p, p.logistic_p),
+    *(p.lt_p, p.max_p, p.min_p, p.mul_p, p.ne_p, p.neg_p, p.nextafter_p, p.not_p, p.or_p, p.pow_p),
+    *(p.rem_p, p.round_p, p.rsqrt_p, p.select_n_p, p.sign_p, p.sin_p, p.sinh_p, p.sqrt_p),
+    *(p.square_p, p.sub_p, p.tan_p, p.tanh_p, p.xor_p, p.convert_element_type_p),
+)
+
+
+@register(*ELEMENTWISE)
+def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """A value of the one root of its operands, or the moments of independent ones."""
+    shape: Shape = getattr(eqn.outvars[0].aval, "shape", ())
+    operands = [widen(x, shape) if isinstance(x, Elementwise) else x for x in operands]
+    line = _line(eqn, operands)
+    if line is not None:
+        return [line]
+    roots = {id(x.line.root) for x in split(operands)[0]}
+    return [_compose(eqn, operands) if len(roots) == 1 else _independent(eqn, operands)]
+
+
+def _line(eqn: JaxprEqn, operands: list[Value]) -> Value | None:
+    """The result where it is a line in its one random operand, or that operand itself."""
+    randoms, constants = split(operands)
+    kind = getattr(eqn.outvars[0].aval, "dtype", None)
+    if len(randoms) != 1 or len(constants) > 1 or not jnp.issubdtype(kind, jnp.floating):
+        return None
+    x, first = randoms[0], is_random(operands[0])
+    if not constants:
+        return _cast(x, eqn) if eqn.primitive is p.convert_element_type_p else _lines(x, eqn)
+    other = constants[0]
+    match eqn.primitive.name, first:
+        case "add", _:
+            return _affine(x, 1.0, other)
+        case "sub", True:
+            return _affine(x, 1.0, -other)
+        case "sub", False:
+            return _affine(x, -1.0, other)
+        case "mul", _:
+            return _affine(x, other, 0.0)
+        case "div", True:
+            return _affine(x, 1 / other, 0.0)
+        case "max", _ if _is_everywhere(other, -np.inf):
+            return x
+        case "min", _ if _is_everywhere(other, np.inf):
+            return x
+    return None
+
+
+def _lines(x: Elementwise, eqn: JaxprEqn) -> Value | None:
+    return _affine(x, -1.0, 0.0) if eqn.primitive is p.neg_p else None
+
+
+def _cast(x: Elementwise, eqn: JaxprEqn) -> Value | None:
+    dtype = eqn.params["new_dtype"]
+    return x if dtype == x.dtype else gaussian(*(m.astype(dtype) for m in x.moments()))
+
+
+def _is_everywhere(x: Array, value: float) -> bool:
+    return not isinstance(x, jax.core.Tracer) and bool(np.all(np.asarray(x) == value))
+
+
+def _affine(x: Elementwise, scale: Array | float, shift: Array | float) -> Elementwise:
+    if x.function is None:
+        return Elementwise(x.line.then(scale, shift))
+    inner = x.function
+    moved = x.closed and _moved(x.closed, scale, shift)
+    return Elementwise(x.line, lambda u: scale * inner(u) + shift, moved)
+
+
+def _moved(closed: ClosedForm, scale: Array | float, shift: Array | float) -> ClosedForm:
+    def moved(mean: Array, var: Array) -> Moments:
+        mean, var = closed(mean, var)
+        return scale * mean + shift, (scale * scale) * var
+
+    return moved
+
+
+def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
+    """One function of the line that all operands are functions of, else of their root."""
+    randoms, constants = split(operands)
+    lines = {id(x.line): x.line for x in randoms}
+    apply = _application(eqn)
+    if len(lines) == 1:
+        (line,) = lines.values()
+        parts = [_of_line(x) for x in operands]
+        closed = None
+        if len(randoms) == 1 and randoms[0].function is None:
+            find = closed_forms.CLOSED.get(eqn.primitive.name)
+            closed = find(eqn.params, constants) if find else None
+        elif eqn.primitive is p.mul_p and not any(x.function for x in randoms):
+            closed = closed_forms.square
+    else:
+        line = Line(randoms[0].line.root)
+        parts = [x.at if isinstance(x, Elementwise) else _constant(x) for x in operands]
+        closed = None
+    return Elementwise(line, lambda u: apply(*(part(u) for part in parts)), closed)
+
+
+def _of_line(x: Value) -> Callable[[Array], Array]:
+    if isinstance(x, Elementwise):
+        return x.function or (lambda u: u)
+    return _constant(x)
+
+
+def _constant(x: Array) -> Callable[[Array], Array]:
+    return lambda _: x
+
+
+def _application(eqn: JaxprEqn) -> Callable[..., Array]:
+    return lambda *args: eqn.primitive.bind(*args, **eqn.params)
+
+
+def _independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
+    """The moments of an operation on values of different roots, taken as independent."""
+    name = eqn.primitive.name
+    if name == "select_n" and not is_random(operands[0]):
+        means, variances = zip(*map(moments, operands[1:]), strict=True)
+        choose = _application(eqn)
+        return gaussian(choose(operands[0], *means), choose(operands[0], *variances))
+    if len(operands) != 2:
+        return refuse(eqn, "its operands are different random values")
+    x, y = operands
+    (mx, vx), (my, vy) = moments(x), moments(y)
+    match name:
+        case "add":
+            return gaussian(mx + my, vx + vy)
+        case "sub":
+            variance = sample_variance(x, y)
+            if variance is not None:
+                return gaussian(*spread(*variance))
+            return gaussian(mx - my, vx + vy)
+        case "mul":
+            return gaussian(*product((mx, vx), (my, vy)))
+        case "div":
+            softmax = sum_of_exponentials(y, x)
+            if softmax is not None:
+                return gaussian(*softmax_node(*softmax))
+            inverse = closed_forms.power(-1.0)(my, vy)
+            return gaussian(*product((mx, vx), inverse))
+        case "max":
+            return gaussian(*larger((mx, vx), (my, vy)))
+        case "min":
+            mean, var = larger((-mx, vx), (-my, vy))
+            return gaussian(-mean, var)
+    return refuse(eqn, "its operands are different random values")
+
+
+def product(x: Moments, y: Moments) -> Moments:
+    """E and Var of X Y for independent X and Y."""
+    (mx, vx), (my, vy) = x, y
+    return node(mx * my, mx * mx * vy + my * my * vx + vx * vy, lambda: vx * vy)

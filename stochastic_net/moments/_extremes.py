@@ -1,0 +1,74 @@
+"""The largest of many, as a balanced tree of the larger of two (Clark 1961)."""
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import JaxprEqn
+from jax.extend.core import primitives as p
+
+from stochastic_net._types import Array
+from stochastic_net.moments._kink import larger
+from stochastic_net.moments._origins import Largest
+from stochastic_net.moments._quadrature import Moments
+from stochastic_net.moments._registry import register
+from stochastic_net.moments._values import Value, gaussian, moments
+
+
+def largest(mean: Array, var: Array) -> Moments:
+    """Of the entries along the first axis, independent."""
+    while mean.shape[0] > 1:
+        half = mean.shape[0] // 2
+        one, two = (mean[:half], var[:half]), (mean[half : 2 * half], var[half : 2 * half])
+        best = larger(one, two)
+        mean, var = (
+            jnp.concatenate([a, b[2 * half :]]) for a, b in zip(best, (mean, var), strict=True)
+        )
+    return mean[0], var[0]
+
+
+@register(p.reduce_max_p, p.reduce_min_p)
+def reduce(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Over the axes of the equation."""
+    mean, var = moments(operands[0])
+    sign = 1 if eqn.primitive is p.reduce_max_p else -1
+    axes = eqn.params["axes"]
+    mean, var = (_flat_first(x, axes) for x in (sign * mean, var))
+    mean, var = largest(mean, var)
+    return [gaussian(sign * mean, var, Largest())]
+
+
+def _flat_first(x: Array, axes: tuple[int, ...]) -> Array:
+    rest = [axis for axis in range(x.ndim) if axis not in axes]
+    x = x.transpose(*axes, *rest)
+    return x.reshape(-1, *x.shape[len(axes) :])
+
+
+@register(p.reduce_window_max_p)
+def pool(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Over windows; what pads them is never the largest."""
+    mean, var = moments(operands[0])
+    # What pads the means is far below all, yet with finite differences.
+    means, variances = _windows(mean, eqn.params, -1e30), _windows(var, eqn.params, 0.0)
+    return [gaussian(*largest(jnp.stack(list(means)), jnp.stack(list(variances))))]
+
+
+def _windows(x: Array, params: dict, fill: float) -> Iterator[Array]:
+    """For each place in the window, the array of what stands there."""
+    padding, size = params["padding"], params["window_dimensions"]
+    strides, dilation = params["window_strides"], params["window_dilation"]
+    base = params["base_dilation"]
+    wide = lax.pad(
+        x,
+        np.asarray(fill, x.dtype),
+        [(a, b, d - 1) for (a, b), d in zip(padding, base, strict=True)],
+    )
+    counts = [
+        (n - (k - 1) * d - 1) // s + 1
+        for n, k, d, s in zip(wide.shape, size, dilation, strides, strict=True)
+    ]
+    for offsets in np.ndindex(*size):
+        start = [o * d for o, d in zip(offsets, dilation, strict=True)]
+        stop = [b + (c - 1) * s + 1 for b, c, s in zip(start, counts, strides, strict=True)]
+        yield lax.slice(wide, start, stop, strides)

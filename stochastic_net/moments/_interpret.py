@@ -1,0 +1,33 @@
+"""Run a program on values some of which are random."""
+
+from jax.extend import core
+
+from stochastic_net._types import Array
+from stochastic_net.moments._registry import RULES, refuse
+from stochastic_net.moments._values import Value, is_random
+
+
+def interpret(jaxpr: core.ClosedJaxpr, operands: list[Value]) -> list[Value]:
+    """The outputs of a program; what no randomness reaches is computed as it stands."""
+    program = jaxpr.jaxpr
+    values: dict[core.Var, Value] = dict(zip(program.constvars, jaxpr.consts, strict=True))
+    values |= dict(zip(program.invars, operands, strict=True))
+
+    def read(atom) -> Value:
+        return atom.val if isinstance(atom, core.Literal) else values[atom]
+
+    for eqn in program.eqns:
+        inputs = [read(atom) for atom in eqn.invars]
+        if any(map(is_random, inputs)):
+            rule = RULES.get(eqn.primitive) or (lambda eqn, _: refuse(eqn))
+            outputs = rule(eqn, inputs)
+        else:
+            outputs = _as_it_stands(eqn, inputs)
+        values |= dict(zip(eqn.outvars, outputs, strict=True))
+    return [read(atom) for atom in program.outvars]
+
+
+def _as_it_stands(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Array]:
+    """One equation on constants, its own derivative rules kept."""
+    outputs = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
+    return outputs if eqn.primitive.multiple_results else [outputs]

@@ -1,0 +1,106 @@
+r"""Mean and variance of a Gaussian bent at 0: relu, abs, leaky relu; and of the larger of two.
+
+For X ~ N(m, v), s = sqrt(v), t = |m| / s and the tail moments T_n = E max(Z - t, 0)^n,
+
+  m < 0:   E relu = s T_1,       Var relu = v (T_2 - T_1^2),
+  m >= 0:  E relu = m + s T_1,   Var relu = v (1 - T_2 - 2 t T_1 - T_1^2),
+
+sums without cancellation (of at most two bits, near m = 0). The derivatives are
+
+  dE/dm = P(X > 0),   dE/dv = phi(t) / (2 s),
+  dVar/dm = 2 E relu P(X < 0),   dVar/dv = P(X > 0) - E relu phi(t) / s.
+
+Where v = 0 the function itself is applied; the derivatives by v are then those for v -> 0 where
+they have a limit, and 0 at the kink.
+
+Source: Frey & Hinton (1999, Neural Computation 11, 193-213) for relu, Clark (1961, Operations
+Research 9, 145-162) for the maximum; the forms that do not cancel are ours.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from stochastic_net._types import Array
+from stochastic_net.moments._tail import Standard, standard
+from stochastic_net.moments._tape import node
+
+Moments = tuple[Array, Array]
+
+
+@jax.custom_jvp
+def relu(mean: Array, var: Array) -> Moments:
+    """E and Var of max(X, 0)."""
+    x, below = standard(mean, var), mean < 0
+    out_mean = jnp.where(below, 0.0, mean) + x.scale * x.first
+    less = x.second + x.first * (2 * x.t + x.first)
+    inner = jnp.where(below, x.second - x.first * x.first, 1 - less)
+    return out_mean, jnp.where(x.point, jnp.where(mean > 0, var, 0.0), var * inner)
+
+
+@relu.defjvp
+def _relu_jvp(primals, tangents):
+    mean, var = primals
+    dm, dv = tangents
+    out_mean, out_var = relu(mean, var)
+    x, below = standard(mean, var), mean < 0
+    above, under = _sides(mean, x)
+    by_var = above - x.density * (x.first + jnp.where(below, 0.0, x.t))
+    d_mean = above * dm + x.density / (2 * x.scale) * dv
+    return (out_mean, out_var), (d_mean, 2 * out_mean * under * dm + by_var * dv)
+
+
+@jax.custom_jvp
+def positive_part(mean: Array, var: Array) -> Array:
+    """P(X > 0), with half the mass of a point at 0."""
+    return _sides(mean, standard(mean, var))[0]
+
+
+@positive_part.defjvp
+def _positive_part_jvp(primals, tangents):
+    mean, var = primals
+    dm, dv = tangents
+    x = standard(mean, var)
+    a = jnp.where(mean < 0, -x.t, x.t)
+    by_var = a * x.density / (2 * jnp.where(x.point, 1.0, var))
+    return positive_part(mean, var), x.density / x.scale * dm - by_var * dv
+
+
+def _sides(mean: Array, x: Standard) -> tuple[Array, Array]:
+    """P(X > 0) and P(X < 0), each exact where it is small."""
+    near = jnp.where(x.point & (mean == 0), 0.5, x.beyond)
+    far = 1 - near
+    return jnp.where(mean < 0, near, far), jnp.where(mean < 0, far, near)
+
+
+def bent(mean: Array, var: Array, below: Array | float, above: Array | float) -> Moments:
+    """E and Var of `below` X for X < 0 and `above` X for X > 0."""
+    up_mean, up_var = relu(mean, var)
+    down_mean, down_var = relu(-mean, var)
+    # X+ X- = 0, so that their covariance is -E X+ E X-
+    both = 2 * (above * below) * up_mean * down_mean
+    out_var = above * above * up_var + below * below * down_var + both
+    return above * up_mean - below * down_mean, jnp.maximum(out_var, 0)
+
+
+def absolute(mean: Array, var: Array) -> Moments:
+    """E and Var of |X|: at |m| / s = t, |m| + 2 s T_1 and v (1 - 4 t T_1 - 4 T_1^2)."""
+    up_mean, up_var = relu(mean, var)
+    down_mean, down_var = relu(-mean, var)
+    return up_mean + down_mean, up_var + down_var - 2 * up_mean * down_mean
+
+
+def larger(x: Moments, y: Moments) -> Moments:
+    """E and the variance of max(X, Y) for independent X and Y.
+
+    With `high` the one of the larger mean, max = high + relu(low - high), and for D = low - high,
+    Cov(high, relu(D)) = -Var(high) P(D > 0) (Stein's lemma).
+    """
+    swap = y[0] > x[0]
+    high = tuple(jnp.where(swap, b, a) for a, b in zip(x, y, strict=True))
+    low = tuple(jnp.where(swap, a, b) for a, b in zip(x, y, strict=True))
+    gap, spread = low[0] - high[0], low[1] + high[1]
+    more, more_var = relu(gap, spread)
+    share = positive_part(gap, spread)
+    var = jnp.maximum(high[1] + more_var - 2 * high[1] * share, 0)
+    kept = jnp.square(1 - share) * high[1] + jnp.square(share) * low[1]
+    return node(high[0] + more, var, lambda: var - kept)

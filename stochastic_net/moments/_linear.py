@@ -1,0 +1,71 @@
+"""Linear operations: exact on mean and variance of independent elements."""
+
+from functools import partial
+
+import jax.numpy as jnp
+from jax.extend.core import JaxprEqn
+from jax.extend.core import primitives as p
+
+from stochastic_net.moments._origins import Largest, Sum
+from stochastic_net.moments._registry import refuse, register
+from stochastic_net.moments._tape import node
+from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random, moments, origin
+
+
+@register(
+    *(p.reshape_p, p.transpose_p, p.broadcast_in_dim_p, p.slice_p, p.squeeze_p, p.rev_p),
+    *(p.copy_p, p.reduce_precision_p, p.device_put_p, p.sharding_constraint_p),
+    *(p.name_p, p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.real_p),
+)
+def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Each result is an operand's element or a sum of some: the operation acts on both moments."""
+    means, variances = zip(*map(moments, operands), strict=True)
+    apply = partial(eqn.primitive.bind, **eqn.params)
+    return [gaussian(apply(*means), apply(*variances), _origin(eqn, operands[0]))]
+
+
+def _origin(eqn: JaxprEqn, x: Value) -> object:
+    if eqn.primitive is p.reduce_sum_p and isinstance(x, Elementwise):
+        return Sum(x, eqn.params["axes"])
+    return origin(x) if eqn.primitive in (p.broadcast_in_dim_p, p.reshape_p) else None
+
+
+@register(p.stop_gradient_p)
+def stop_gradient(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """A maximum that its author takes for a constant is one, at its mean."""
+    if isinstance(origin(operands[0]), Largest):
+        return [eqn.primitive.bind(moments(operands[0])[0], **eqn.params)]
+    return same_for_both(eqn, operands)
+
+
+@register(p.pad_p)
+def pad(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """The padding has the moments of the value padded with."""
+    return same_for_both(eqn, operands)
+
+
+@register(p.dynamic_slice_p, p.gather_p, p.dynamic_update_slice_p)
+def pick(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """At constant places."""
+    arrays = 2 if eqn.primitive is p.dynamic_update_slice_p else 1
+    if any(map(is_random, operands[arrays:])):
+        return refuse(eqn, "its indices are random")
+    means, variances = zip(*map(moments, operands[:arrays]), strict=True)
+    apply = partial(eqn.primitive.bind, **eqn.params)
+    indices = operands[arrays:]
+    return [gaussian(apply(*means, *indices), apply(*variances, *indices))]
+
+
+@register(p.dot_general_p, p.conv_general_dilated_p)
+def bilinear(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Sums of products of independent elements: var = m_x^2 v_y + v_x m_y^2 + v_x v_y, summed."""
+    apply = partial(eqn.primitive.bind, **eqn.params)
+    x, y = operands
+    (mx, vx), (my, vy) = moments(x), moments(y)
+    if not is_random(y):
+        return [gaussian(apply(mx, my), apply(vx, jnp.square(my)))]
+    if not is_random(x):
+        return [gaussian(apply(mx, my), apply(jnp.square(mx), vy))]
+    both = apply(vx, vy)
+    var = apply(jnp.square(mx), vy) + apply(vx, jnp.square(my)) + both
+    return [gaussian(*node(apply(mx, my), var, lambda: both))]

@@ -1,0 +1,67 @@
+"""Where a value is from: what makes a pattern of several operations known as one.
+
+A softmax and the variance of a norm have no name in a jaxpr, and taken operation by operation both
+cancel against themselves. A value therefore remembers that it is a sum, or a maximum.
+"""
+
+import dataclasses
+import math
+from typing import TypeAlias
+
+import jax
+import numpy as np
+
+from stochastic_net.moments._closed_forms import exponential, square
+from stochastic_net.moments._values import ClosedForm, Elementwise, Line, Value, origin
+
+Place: TypeAlias = tuple[Line, tuple[int, ...]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sum:
+    """The sum of `terms` over `axes`."""
+
+    terms: Elementwise
+    axes: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Largest:
+    """A maximum."""
+
+
+def sum_of_exponentials(total: Value, terms: Value) -> Place | None:
+    """Of which line over which axes, if `terms` are its exponentials and `total` is their sum."""
+    found = origin(total)
+    if not isinstance(found, Sum) or found.terms is not terms:
+        return None
+    return (found.terms.line, found.axes) if found.terms.closed is exponential else None
+
+
+def sample_variance(squares: Value, squared: Value) -> Place | None:
+    """Of which line u over which axes, if `squares` is mean(u^2) and `squared` is mean(u)^2."""
+    if getattr(squared, "closed", None) is not square:
+        return None
+    of_squares, of_line = _mean(squares, None), _mean(squared, square)
+    if of_squares is None or of_line is None or of_squares.axes != of_line.axes:
+        return None
+    u, v = of_squares.terms, of_line.terms
+    alike = u.closed is square and v.function is None and _same(u.line, v.line)
+    return (v.line, of_line.axes) if alike else None
+
+
+def _mean(value: Value, closed: ClosedForm | None) -> Sum | None:
+    """The sum that `value`, or what it is the closed form of, is the mean of."""
+    if not isinstance(value, Elementwise) or value.closed is not closed:
+        return None
+    line, found = value.line, value.line.root.origin
+    if not isinstance(found, Sum):
+        return None
+    count = math.prod(found.terms.shape[axis] for axis in found.axes)
+    known = [x for x in (line.scale, line.shift) if not isinstance(x, jax.core.Tracer)]
+    is_mean = len(known) == 2 and np.allclose(known[0], 1 / count) and np.all(known[1] == 0)
+    return found if is_mean else None
+
+
+def _same(one: Line, two: Line) -> bool:
+    return one is two or (one.root is two.root and one.is_root and two.is_root)

@@ -1,0 +1,63 @@
+"""The one registry: primitive -> how its moments are had. Open to the user's own primitives."""
+
+import contextvars
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jax.extend.core import JaxprEqn, Primitive
+
+from stochastic_net.moments._no_rule import NoRule
+from stochastic_net.moments._values import Value
+
+# A rule maps an equation and its operands, one of them random, to the equation's values.
+Rule = Callable[[JaxprEqn, list[Value]], list[Value]]
+RULES: dict[Primitive, Rule] = {}
+
+
+_NOT_THE_USER = ("/jax/", "/flax/", "/stochastic_net/", "<frozen", "<string>")
+
+
+def register(*primitives: Primitive) -> Callable[[Rule], Rule]:
+    """Make the decorated function the rule of these primitives."""
+
+    def add(rule: Rule) -> Rule:
+        RULES.update(dict.fromkeys(primitives, rule))
+        return rule
+
+    return add
+
+
+_calls: contextvars.ContextVar[tuple[JaxprEqn, ...]] = contextvars.ContextVar("calls", default=())
+
+
+@contextmanager
+def called_by(eqn: JaxprEqn) -> Iterator[None]:
+    """While the program inside `eqn` is run: its own equations may come from another caller's."""
+    token = _calls.set((*_calls.get(), eqn))
+    try:
+        yield
+    finally:
+        _calls.reset(token)
+
+
+def refuse(eqn: JaxprEqn, why: str = "") -> Any:
+    """Raise `NoRule` for an equation."""
+    places = (_place(e) for e in (*_calls.get(), eqn))
+    at = next(filter(None, places), None)
+    raise NoRule(
+        f"no rule for the moments of `{eqn.primitive.name}`"
+        + (f", called at {at}" if at else "")
+        + (f": {why}" if why else "")
+        + ". Give it one with @sn.moments.rule(primitive), or keep random values out of it."
+    )
+
+
+def _place(eqn: JaxprEqn) -> str | None:
+    """The user's line that an equation comes from, as "file.py:12 (function)"."""
+    traceback = eqn.source_info.traceback
+    for frame in traceback.frames if traceback else ():
+        name = frame.file_name
+        if not any(part in name for part in _NOT_THE_USER):
+            return f"{name.rsplit('/', 1)[-1]}:{frame.line_num} ({frame.function_name})"
+    return None

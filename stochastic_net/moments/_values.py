@@ -1,0 +1,154 @@
+"""What flows through a program under propagation: constants, and functions of a Gaussian.
+
+A constant is an array. Everything else is an `Elementwise`: a function, element by element, of one
+`Root`, a Gaussian for every element, of which nothing has asked the moments yet. `x * sigmoid(x)`
+so stays one function of x, where taking its factors for independent would be wrong by a fifth.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TypeAlias, TypeGuard
+
+import jax
+import jax.numpy as jnp
+
+from stochastic_net._types import Array, Shape
+from stochastic_net.moments._no_rule import NoRule
+from stochastic_net.moments._quadrature import Function, Moments, expectation
+from stochastic_net.moments._tape import node
+
+ClosedForm: TypeAlias = Callable[[Array, Array], Moments]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Root:
+    """A Gaussian for every element; its identity is that of its noise."""
+
+    mean: Array
+    var: Array
+    origin: object = None  # of `_origins`: what a rule further on may want to know
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Line:
+    """u = scale * root + shift, the Gaussian that an elementwise function is applied to."""
+
+    root: Root
+    scale: Array | float = 1.0
+    shift: Array | float = 0.0
+
+    @property
+    def is_root(self) -> bool:
+        """Whether u is the root itself."""
+        numbers = isinstance(self.scale, float) and isinstance(self.shift, float)
+        return numbers and (self.scale, self.shift) == (1.0, 0.0)
+
+    def moments(self) -> Moments:
+        """E u and Var u."""
+        return (
+            self.scale * self.root.mean + self.shift,
+            (self.scale * self.scale) * self.root.var,
+        )
+
+    def at(self, x: Array) -> Array:
+        """u where the root is x."""
+        return self.scale * x + self.shift
+
+    def then(self, scale: Array | float, shift: Array | float) -> "Line":
+        """scale * u + shift."""
+        return Line(self.root, scale * self.scale, scale * self.shift + shift)
+
+
+class Elementwise:
+    """function(u) of a line u, or the line itself where there is no function.
+
+    `closed` maps E u and Var u to E and Var of function(u), where that is known.
+    """
+
+    def __init__(
+        self, line: Line, function: Function | None = None, closed: ClosedForm | None = None
+    ) -> None:
+        self.line, self.function, self.closed = line, function, closed
+        self._moments: Moments | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Of the value."""
+        return self.line.root.mean.shape
+
+    @property
+    def dtype(self):
+        """Of its mean and variance."""
+        return self.line.root.mean.dtype
+
+    def at(self, x: Array) -> Array:
+        """The value where the root is x."""
+        u = self.line.at(x)
+        return u if self.function is None else self.function(u)
+
+    def moments(self) -> Moments:
+        """E and Var, computed once."""
+        if self._moments is None:
+            mean, var = self.line.moments()
+            if self.function is not None:
+                mean, var = self._bent(self.function, mean, var)
+            self._moments = mean, var
+        return self._moments
+
+    def _bent(self, function: Function, mean: Array, var: Array) -> Moments:
+        def of(mean: Array) -> Moments:
+            return self.closed(mean, var) if self.closed else expectation(function, mean, var)
+
+        kind = jax.eval_shape(function, mean).dtype
+        if not jnp.issubdtype(kind, jnp.floating):
+            raise NoRule(
+                f"a random value was made {kind}, by rounding or comparing, and then used as such: "
+                "that has no mean and variance. Use it within elementwise operations, as jnp.where "
+                "does, or keep random values out of it."
+            )
+
+        def rest() -> Array:
+            gain = jax.jvp(lambda m: of(m)[0], (mean,), (jnp.ones_like(mean),))[1]
+            return out[1] - gain * gain * var
+
+        out = of(mean)
+        return node(*out, rest)
+
+
+Value: TypeAlias = Array | Elementwise
+
+
+def gaussian(mean: Array, var: Array, origin: object = None) -> Elementwise:
+    """A new Gaussian, independent of all others."""
+    return Elementwise(Line(Root(mean, var, origin)))
+
+
+def origin(value: Value) -> object:
+    """The origin of a value that is a root; None of any other."""
+    if not isinstance(value, Elementwise) or value.function or not value.line.is_root:
+        return None
+    return value.line.root.origin
+
+
+def widen(value: Elementwise, shape: Shape) -> Elementwise:
+    """`value` where an operation repeats it along axes of size 1; the copies share one noise."""
+    if value.shape == shape:
+        return value
+    mean, var = (jnp.broadcast_to(m, shape) for m in value.moments())
+    return gaussian(mean, var, origin(value))
+
+
+def is_random(value: Value) -> TypeGuard[Elementwise]:
+    """Whether it is not a constant."""
+    return isinstance(value, Elementwise)
+
+
+def split(values: list[Value]) -> tuple[list[Elementwise], list[Array]]:
+    """The random values and the constants."""
+    randoms = [x for x in values if isinstance(x, Elementwise)]
+    return randoms, [x for x in values if not isinstance(x, Elementwise)]
+
+
+def moments(value: Value) -> Moments:
+    """E and Var of a value; a constant has variance 0."""
+    return value.moments() if isinstance(value, Elementwise) else (value, jnp.zeros_like(value))

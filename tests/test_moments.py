@@ -1,0 +1,467 @@
+"""The room `moments`: closed forms against mpmath, fusion against quadrature, programs by laws.
+
+Truth: mpmath at 40 digits for kinks; dense Gauss-Legendre panels in float64 for functions of one
+Gaussian; the Jacobian for linear functions; a sum over a product grid for softmax.
+"""
+
+import functools
+import itertools
+
+import chex
+import jax
+import jax.numpy as jnp
+import mpmath as mp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+from jax.extend.core import primitives
+
+import stochastic_net as sn
+from stochastic_net.moments import _kink as kink
+
+RNG = np.random.default_rng(0)
+
+
+def single(x):
+    return np.asarray(x, np.float32)
+
+
+def pair(mean, var):
+    return sn.Gaussian(jnp.asarray(single(mean)), jnp.asarray(single(var)))
+
+
+# ---- kinks -------------------------------------------------------------------------------------
+
+
+def standardized_cases():
+    """mean / std in -13..40 (beyond -13 the truth is no normal float32), std in 1e-6..1e3."""
+    ratio = np.concatenate([np.linspace(-13, 40, 60), RNG.normal(size=40) * 2, [1e5]])
+    std = np.append(10 ** RNG.uniform(-6, 3, 100), 1e-2)
+    return single(ratio * std), single(std**2)
+
+
+def exact_relu(mean, var):
+    """E, Var and their derivatives by mean and variance, at 60 digits."""
+    with mp.workdps(60):
+        m, v = mp.mpf(float(mean)), mp.mpf(float(var))
+        s = mp.sqrt(v)
+        above, density = mp.ncdf(m / s), mp.npdf(m / s)
+        first = m * above + s * density
+        second = (m * m + v) * above + m * s * density
+        values = (first, second - first**2, above, density / (2 * s))
+        return (*values, 2 * first * (1 - above), above - first / s * density)
+
+
+def relative(got, truth):
+    """The largest relative error where the truth is a normal float32."""
+    got, truth = np.asarray(got, np.float64), np.asarray(truth, np.float64)
+    normal = abs(truth) > 1e-36
+    return np.max(abs(got[normal] / truth[normal] - 1))
+
+
+def test_relu_is_exact_in_float32_and_so_are_its_derivatives():
+    mean, var = standardized_cases()
+    truth = np.array([[float(x) for x in exact_relu(m, v)] for m, v in zip(mean, var, strict=True)])
+    got = jax.jit(kink.relu)(mean, var)
+    assert relative(got[0], truth[:, 0]) < 2e-6
+    assert relative(got[1], truth[:, 1]) < 2e-6
+    slopes = jax.jit(jax.vmap(jax.jacfwd(kink.relu, (0, 1))))(mean, var)
+    wide = abs(truth[:, 3]) * np.sqrt(var) > 1e-36  # phi itself is a normal float32
+    for index, slope in enumerate(itertools.chain(*slopes)):
+        assert relative(slope[wide], truth[wide, 2 + index]) < 1e-5
+
+
+@pytest.mark.parametrize("below", [-1.0, 0.01, 0.3])
+def test_bent_lines(below):
+    mean, var = standardized_cases()
+    form = kink.absolute if below == -1 else functools.partial(kink.bent, below=below, above=1.0)
+    truth = []
+    for m, v in zip(mean, var, strict=True):
+        up, up_var, *_ = exact_relu(m, v)
+        down, down_var, *_ = exact_relu(-m, v)
+        slope = mp.mpf(float(np.float32(below)))
+        with mp.workdps(60):
+            both = 2 * slope * up * down
+            truth.append((up - slope * down, up_var + slope**2 * down_var + both, up + down))
+    size = np.array([float(x[2]) for x in truth])
+    got = jax.jit(form)(mean, var)
+    # leaky relu has a zero of its own, so its mean is held to its size
+    assert np.max(abs(np.asarray(got[0]) - np.array([float(x[0]) for x in truth])) / size) < 2e-6
+    assert relative(got[1], [float(x[1]) for x in truth]) < 4e-6
+
+
+def test_the_larger_of_two():
+    def exact(m1, v1, m2, v2):  # Clark (1961)
+        with mp.workdps(60):
+            m1, v1, m2, v2 = (mp.mpf(float(x)) for x in (m1, v1, m2, v2))
+            theta = mp.sqrt(v1 + v2)
+            a = (m1 - m2) / theta
+            p, q, density = mp.ncdf(a), mp.ncdf(-a), mp.npdf(a)
+            first = m1 * p + m2 * q + theta * density
+            second = (m1**2 + v1) * p + (m2**2 + v2) * q + (m1 + m2) * theta * density
+            return float(first), float(second - first**2)
+
+    near = single(RNG.normal(size=40) * 100)
+    cases = [near, RNG.uniform(0.01, 4, 40), near + RNG.normal(size=40), RNG.uniform(0.01, 4, 40)]
+    cases = [single(x) for x in cases]
+    cases = [
+        np.append(x, y) for x, y in zip(cases, single([100, 1e-4, 100.001, 1e-4]), strict=True)
+    ]
+    truth = np.array([exact(*row) for row in zip(*cases, strict=True)])
+    got = kink.larger((cases[0], cases[1]), (cases[2], cases[3]))
+    assert np.max(abs(np.asarray(got[0]) - truth[:, 0]) / (1 + abs(truth[:, 0]))) < 1e-6
+    assert relative(got[1], truth[:, 1]) < 2e-5
+
+
+def test_no_variance_is_negative_and_no_derivative_infinite():
+    keys = jax.random.split(jax.random.key(0), 3)
+    n = 100_000
+    size = 10 ** jax.random.uniform(keys[1], (n,), minval=-20, maxval=10)
+    mean = jax.random.normal(keys[0], (n,)) * size
+    var = 10 ** jax.random.uniform(keys[2], (n,), minval=-45, maxval=15)
+    for form in (kink.relu, kink.absolute, functools.partial(kink.bent, below=0.1, above=1.0)):
+        assert (form(mean, var)[1] >= 0).all()
+        slopes = jax.vmap(jax.jacrev(form, (0, 1)))(mean, var)
+        chex.assert_tree_all_finite(slopes)
+
+
+# ---- functions of one Gaussian -----------------------------------------------------------------
+
+
+def dense(f, mean, std):
+    """E f and Var f by Gauss-Legendre panels, fine near 0 and over the Gaussian, in float64."""
+    fine = np.geomspace(1e-3, 400, 70)
+    edges = np.concatenate([mean + std * np.linspace(-12, 12, 97), fine, -fine, [0.0, 1, -1, 6, 3]])
+    edges = np.unique(edges[(edges >= mean - 12 * std) & (edges <= mean + 12 * std)])
+    x, w = np.polynomial.legendre.leggauss(12)
+    half = np.diff(edges)[:, None] / 2
+    u = edges[:-1, None] + half + half * x
+    mass = half * w * np.exp(-0.5 * ((u - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
+    with jax.enable_x64(True):
+        values = np.asarray(f(jnp.asarray(u)))
+    first = (mass * values).sum()
+    return first, (mass * (values - first) ** 2).sum()
+
+
+FUNCTIONS = {  # name: function, tolerance of mean and std in units of 1 + |mean| + std
+    "relu": (jax.nn.relu, 1e-6),
+    "leaky relu": (jax.nn.leaky_relu, 1e-5),
+    "abs": (jnp.abs, 1e-6),
+    "clip from below": (lambda x: jnp.maximum(2 * x + 1, 3.0), 1e-6),
+    "clip from above": (lambda x: 1 - jnp.minimum(x, 0.5), 1e-6),
+    "tanh": (jnp.tanh, 1e-5),
+    "logistic": (jax.nn.sigmoid, 1e-5),
+    "softplus": (jax.nn.softplus, 1e-5),
+    "silu": (jax.nn.silu, 1e-5),
+    "gelu": (jax.nn.gelu, 5e-5),
+    "exact gelu": (functools.partial(jax.nn.gelu, approximate=False), 5e-5),
+    "elu": (jax.nn.elu, 1e-5),
+    "mish": (jax.nn.mish, 1e-5),
+    "square less line": (lambda x: x * x - x, 1e-5),
+    "x / (1 + e^-x)": (lambda x: x / (1 + jnp.exp(-x)), 1e-5),
+    "of a line": (lambda x: jnp.tanh(3 * x - 2), 1e-5),
+    "scaled": (lambda x: 5 * jax.nn.silu(x / 2) - 1, 5e-5),
+    "sum of two": (lambda x: jnp.tanh(x) + x, 1e-5),
+    "same twice": (lambda x: jax.nn.relu(x) - jax.nn.relu(-x) - x, 1e-5),
+    "select": (lambda x: jnp.where(x > 0, x, jnp.expm1(x)), 1e-5),
+    "square": (jnp.square, 1e-6),
+    "cube": (lambda x: x**3, 1e-6),
+    "sign": (jnp.sign, 1e-5),
+}
+
+
+def one_gaussian():
+    mean = np.concatenate([RNG.normal(size=15), RNG.normal(size=15) * 10, RNG.normal(size=15) * 40])
+    return single(mean), single(10 ** RNG.uniform(-4, 2.5, 45))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_one_gaussian(name):
+    f, tolerance = FUNCTIONS[name]
+    mean, std = one_gaussian()
+    var = std * std
+    got = jax.jit(sn.propagate(f))(sn.Gaussian(mean, var))
+    truth = np.array(
+        [
+            dense(f, m, np.sqrt(v))
+            for m, v in zip(mean.astype(float), var.astype(float), strict=True)
+        ]
+    )
+    truth_std = np.sqrt(np.maximum(truth[:, 1], 0))
+    scale = 1 + abs(truth[:, 0]) + truth_std
+    assert np.max(abs(got.mean - truth[:, 0]) / scale) < tolerance
+    assert np.max(abs(np.sqrt(got.var) - truth_std) / scale) < 2 * tolerance
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_zero_variance_is_the_function_itself(name):
+    f, _ = FUNCTIONS[name]
+    mean = jnp.asarray([-2.0, -0.1, 0.3, 5.0])
+    got = sn.propagate(f)(sn.Gaussian(mean, jnp.zeros(4)))
+    chex.assert_trees_all_close(got.mean, f(mean), rtol=1e-6, atol=1e-6)
+    chex.assert_trees_all_equal(got.var, jnp.zeros(4))
+    grads = jax.grad(lambda x: sn.propagate(f)(x).mean.sum())(sn.Gaussian(mean, jnp.zeros(4)))
+    chex.assert_tree_all_finite(grads)
+
+
+SMOOTH = {
+    "exp": (jnp.exp, lambda m, s: (np.exp(m + s * s / 2), None)),
+    "sin": (jnp.sin, lambda m, s: (np.exp(-s * s / 2) * np.sin(m), None)),
+    "cos": (jnp.cos, lambda m, s: (np.exp(-s * s / 2) * np.cos(m), None)),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_exponentials_and_waves(name):
+    f, _ = SMOOTH[name]
+    mean, std = single(RNG.normal(size=30) * 3), single(10 ** RNG.uniform(-3, 0.3, 30))
+    got = sn.propagate(f)(sn.Gaussian(mean, std * std))
+    truth = np.array([dense(f, float(m), float(s)) for m, s in zip(mean, std, strict=True)])
+    scale = abs(truth[:, 0]) + np.sqrt(truth[:, 1])
+    assert np.max(abs(got.mean - truth[:, 0]) / scale) < 1e-5
+    assert relative(got.var, truth[:, 1]) < 1e-5
+
+
+def test_the_gradient_is_that_of_the_integral():
+    mean, std = one_gaussian()
+    for f in (jnp.tanh, jax.nn.silu):
+        x = sn.Gaussian(mean, std * std)
+        slopes = jax.grad(lambda x, f=f: sn.propagate(f)(x).mean.sum())(x)
+        with jax.enable_x64(True):
+            slope = jax.vmap(jax.vmap(jax.grad(f)))
+        truth = [dense(slope, float(m), float(s))[0] for m, s in zip(mean, std, strict=True)]
+        chex.assert_trees_all_close(slopes.mean, np.array(truth, np.float32), atol=1e-4)
+        chex.assert_tree_all_finite(slopes.var)
+
+
+# ---- linear functions --------------------------------------------------------------------------
+
+KERNEL = jnp.asarray(single(RNG.normal(size=(3, 3, 2, 4))))
+MATRIX = jnp.asarray(single(RNG.normal(size=(2, 5))))
+LINEAR = {
+    "matrix product": lambda x: x @ MATRIX,
+    "convolution": lambda x: lax.conv_general_dilated(
+        x, KERNEL, (1, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    ),
+    "einsum": lambda x: jnp.einsum("bhwc,cd->dbh", x, MATRIX),
+    "mean": lambda x: x.mean((1, 2)),
+    "sum of parts": lambda x: x.sum(1) * 2 - 1,
+    "average pool": lambda x: lax.reduce_window(
+        x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "SAME"
+    ),
+    "reshape, transpose": lambda x: x.reshape(2, -1).T[::-1],
+    "pad": lambda x: jnp.pad(x, ((0, 0), (1, 2), (0, 0), (0, 0))),
+    "concatenate with constants": lambda x: jnp.concatenate([x, jnp.ones_like(x)], -1),
+    "gather": lambda x: x[:, jnp.array([2, 0, 2])],
+    "slice": lambda x: x[:, 1:3, ::2],
+    "dynamic slice": lambda x: lax.dynamic_slice_in_dim(x, 1, 2, 1),
+    "cumulative sum": lambda x: jnp.cumsum(x, 1),
+    "broadcast": lambda x: jnp.broadcast_to(x[None], (3, *x.shape)) / 3,
+    "select": lambda x: jnp.where(jnp.arange(4)[None, :, None, None] > 1, x, 0.0),
+    "scan": lambda x: lax.scan(lambda c, t: (0.5 * c + t, c), jnp.zeros(x.shape[1:]), x)[0],
+    "loop": lambda x: lax.fori_loop(0, 3, lambda i, x: 0.5 * x + 1.0, x),
+    "branch": lambda x: lax.cond(x.shape[0] > 1, lambda x: 2 * x, lambda x: x - 1, x),
+    "remat": jax.checkpoint(lambda x: 3 * x),
+}
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "adjoint"])
+@pytest.mark.parametrize("name", LINEAR)
+def test_linear_functions_are_exact(name, covariance):
+    if covariance == "adjoint" and name in ("scan", "loop"):
+        pytest.skip("the nodes of a loop are not on the tape")
+    f = LINEAR[name]
+    shape = (2, 4, 4, 2)
+    x = pair(RNG.normal(size=shape), RNG.uniform(0.1, 2, shape))
+    got = jax.jit(sn.propagate(f, covariance))(x)
+    jacobian = jax.jacobian(f)(x.mean)
+    var = jnp.tensordot(jnp.square(jacobian), x.var, 4)
+    chex.assert_trees_all_close(got.mean, f(x.mean), rtol=1e-5, atol=1e-5)
+    if name != "scan" or covariance == "adjoint":
+        chex.assert_trees_all_close(got.var, var, rtol=1e-4, atol=1e-5)
+
+
+def test_products_of_independent_values_are_exact():
+    w, x = (pair(RNG.normal(size=(3, 4)), RNG.uniform(0.1, 1, (3, 4))) for _ in range(2))
+    got = sn.propagate(lambda w, x: jnp.einsum("ij,ij->i", w, x))(w, x)
+    var = w.mean**2 * x.var + x.mean**2 * w.var + w.var * x.var
+    chex.assert_trees_all_close(got.mean, (w.mean * x.mean).sum(-1), rtol=1e-5)
+    chex.assert_trees_all_close(got.var, var.sum(-1), rtol=1e-5)
+    elementwise = sn.propagate(lambda w, x: (w * x).sum(-1))(w, x)
+    chex.assert_trees_all_close(elementwise, got, rtol=1e-5)
+
+
+# ---- many inputs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("std", [0.01, 0.3, 1.0, 3.0])
+def test_softmax_is_exact(std):
+    mean, deviation = single([0.3, -1.0, 1.2]), single(std * np.array([1.0, 0.7, 1.3]))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
+    grid = np.stack(np.meshgrid(nodes, nodes, nodes, indexing="ij"), -1)
+    mass = np.einsum("i,j,k->ijk", *[weights / weights.sum()] * 3)
+    logits = mean + deviation * grid
+    p = np.exp(logits - logits.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    first = np.einsum("ijk,ijkl->l", mass, p)
+    var = np.einsum("ijk,ijkl->l", mass, (p - first) ** 2)
+    got = jax.jit(sn.propagate(jax.nn.softmax))(sn.Gaussian(mean, deviation**2))
+    chex.assert_trees_all_close(got.mean, single(first), atol=2e-4)
+    chex.assert_trees_all_close(jnp.sqrt(got.var), single(np.sqrt(var)), atol=1e-3 * std + 2e-4)
+
+
+def test_max_pool_and_reductions():
+    x = pair(RNG.normal(size=(1, 4, 4, 1)), np.full((1, 4, 4, 1), 0.04))
+    draws = x.sample(jax.random.key(0), (40_000,))
+    for f in (lambda x: nnx.max_pool(x, (2, 2), (2, 2)), lambda x: x.max((1, 2)), jnp.min):
+        got, z = sn.propagate(f)(x), jax.vmap(f)(draws)
+        chex.assert_trees_all_close(got.mean, z.mean(0), atol=0.02)
+        chex.assert_trees_all_close(jnp.sqrt(got.var), z.std(0), rtol=0.08)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (4, 32)])
+def test_the_sample_variance_that_norms_divide_by(shape):
+    mean, var = RNG.normal(size=shape) + 3, RNG.uniform(0.1, 2, shape)
+
+    def spread(x):
+        return jnp.square(x).mean(-1) - jnp.square(x.mean(-1))
+
+    got = jax.jit(sn.propagate(spread))(pair(mean, var))
+    n = shape[1]
+    centre = np.eye(n) - 1 / n
+    for i, (m, v) in enumerate(zip(single(mean), single(var), strict=True)):
+        av = centre * v  # of x' centre x, a quadratic form
+        truth = (m @ centre @ m + np.trace(av)) / n
+        truth_var = (2 * np.trace(av @ av) + 4 * m @ centre @ np.diag(v) @ centre @ m) / n**2
+        chex.assert_trees_all_close(got.mean[i], single(truth), rtol=1e-4)
+        chex.assert_trees_all_close(got.var[i], single(truth_var), rtol=1e-4)
+
+
+# ---- correlation -------------------------------------------------------------------------------
+
+
+def residual(x, weights):
+    for into, out in weights:
+        x = x + 0.3 * (jax.nn.relu(x @ into) @ out)
+    return x
+
+
+def test_adjoint_keeps_the_correlation_of_residual_branches():
+    keys = jax.random.split(jax.random.key(0), 14)
+    weights = [
+        tuple(jax.random.normal(k, (24, 24)) / 3.5 for k in keys[2 * i : 2 * i + 2])
+        for i in range(6)
+    ]
+    f = functools.partial(residual, weights=weights)
+    x = sn.Gaussian(jax.random.normal(keys[12], (24,)), jnp.full(24, 0.05))
+    draws = jax.vmap(f)(x.sample(keys[13], (40_000,)))
+    ratios = {
+        covariance: np.asarray(jnp.sqrt(jax.jit(sn.propagate(f, covariance))(x).var) / draws.std(0))
+        for covariance in ("diagonal", "adjoint")
+    }
+    assert abs(ratios["adjoint"] - 1).max() < 0.03
+    assert abs(ratios["diagonal"] - 1).max() > 0.08  # what is forgotten
+
+
+def test_a_value_less_itself_is_nothing():
+    x = pair([1.0, -2.0], [1.0, 4.0])
+    got = sn.propagate(lambda x: x - x)(x)
+    chex.assert_trees_all_equal(got.var, jnp.zeros(2))
+    summed = sn.propagate(lambda x: x.sum() - x[0] - x[1], "adjoint")(x)
+    assert summed.var < 1e-6
+
+
+# ---- programs ----------------------------------------------------------------------------------
+
+
+class Net(nnx.Module):
+    def __init__(self, rngs):
+        self.conv = nnx.Conv(1, 4, (3, 3), rngs=rngs)
+        self.norm = nnx.BatchNorm(4, use_running_average=True, rngs=rngs)
+        self.group_norm = nnx.GroupNorm(4, num_groups=1, rngs=rngs)
+        self.head = nnx.Linear(16, 5, rngs=rngs)
+
+    def __call__(self, x):
+        x = nnx.max_pool(nnx.relu(self.norm(self.conv(x))), (2, 2), (2, 2))
+        x = nnx.avg_pool(self.group_norm(nnx.silu(x)), (2, 2), (2, 2))
+        return self.head(x.reshape(x.shape[0], -1))
+
+
+@pytest.mark.relaxed  # Flax's pooling is not strict
+def test_a_flax_module_unchanged():
+    net = Net(nnx.Rngs(0))
+    x = sn.Gaussian(
+        jax.random.normal(jax.random.key(0), (2, 8, 8, 1)), jnp.full((2, 8, 8, 1), 0.01)
+    )
+    got = jax.jit(sn.propagate(net))(x)
+    draws = jax.jit(jax.vmap(net))(x.sample(jax.random.key(1), (4000,)))
+    error = abs(got.mean - draws.mean(0)) / draws.std(0)
+    assert error.max() < 0.25
+    assert error.mean() < (abs(net(x.mean) - draws.mean(0)) / draws.std(0)).mean()
+    assert (jnp.sqrt(got.var) / draws.std(0)).min() > 0.5
+    assert (jnp.sqrt(got.var) / draws.std(0)).max() < 2
+    loss = jax.jit(jax.grad(lambda x: sn.propagate(net)(x).var.sum()))
+    chex.assert_tree_all_finite(loss(x))
+
+
+def test_jit_vmap_and_eager_agree():
+    x = pair(RNG.normal(size=(3, 4)), RNG.uniform(0.1, 1, (3, 4)))
+    f = sn.propagate(lambda x: jax.nn.silu(x) @ jnp.ones((4, 2)))
+    chex.assert_trees_all_close(f(x), jax.jit(f)(x), rtol=1e-5)
+    one = sn.propagate(lambda x: jax.nn.silu(x) @ jnp.ones((4, 2)))
+    chex.assert_trees_all_close(f(x), jax.vmap(one)(x), rtol=1e-5)
+
+
+def test_pytrees_and_constants_pass_through():
+    x = pair([1.0], [1.0])
+    got = sn.propagate(lambda d, y: {"random": d["x"] * y, "constant": y + 1})(
+        {"x": x}, jnp.ones(1)
+    )
+    assert isinstance(got["random"], sn.Gaussian)
+    chex.assert_trees_all_equal(got["constant"], 2 * jnp.ones(1))
+
+
+def test_float64():
+    with jax.enable_x64(True):
+        x = sn.Gaussian(jnp.array([0.3, -4.0]), jnp.array([0.5, 2.0]))
+        got = sn.propagate(jax.nn.relu)(x)
+        assert got.mean.dtype == jnp.float64
+        truth = [float(exact_relu(m, v)[0]) for m, v in ((0.3, 0.5), (-4.0, 2.0))]
+        chex.assert_trees_all_close(got.mean, np.array(truth), rtol=1e-13)
+
+
+def test_an_operation_without_a_rule_is_named_with_its_line():
+    with pytest.raises(sn.moments.NoRule, match=r"`sort`, called at test_moments.py:\d+"):
+        sn.propagate(lambda x: jnp.sort(x))(pair([1.0, 2.0], [1.0, 1.0]))
+
+
+def test_random_indices_and_lengths_are_refused():
+    x = pair([1.0, 2.0], [1.0, 1.0])
+    with pytest.raises(sn.moments.NoRule):
+        sn.propagate(lambda x: jnp.arange(4)[x.astype("int32")])(x)
+    with pytest.raises(sn.moments.NoRule, match="how long it runs is random"):
+        sn.propagate(lambda x: lax.while_loop(lambda x: x.sum() < 9, lambda x: x + 1, x))(x)
+
+
+def test_bad_arguments():
+    with pytest.raises(
+        ValueError, match='covariance must be "diagonal" or "adjoint", got \'both\''
+    ):
+        sn.propagate(jnp.sin, covariance="both")
+    with pytest.raises(TypeError, match="primitive must be a primitive"):
+        sn.moments.rule("sort")
+
+
+def test_a_rule_of_ones_own():
+    from stochastic_net.moments._registry import RULES
+
+    @sn.moments.rule(primitives.sort_p)
+    def sort(x, *, dimension, is_stable, num_keys):
+        return sn.Gaussian(jnp.sort(x.mean), x.var[jnp.argsort(x.mean)])
+
+    try:
+        got = sn.propagate(jnp.sort)(pair([2.0, 1.0], [3.0, 4.0]))
+        chex.assert_trees_all_equal(got.var, jnp.array([4.0, 3.0]))
+    finally:
+        del RULES[primitives.sort_p]
