@@ -59,7 +59,7 @@ def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
 def _line(eqn: JaxprEqn, operands: list[Value]) -> Value | None:
     """The result where it is a line in its one random operand, or that operand itself."""
     randoms, constants = split(operands)
-    kind = getattr(eqn.outvars[0].aval, "dtype", None)
+    kind = getattr(eqn.outvars[0].aval, "dtype", jnp.bool_)
     if len(randoms) != 1 or len(constants) > 1 or not jnp.issubdtype(kind, jnp.floating):
         return None
     x, first = randoms[0], is_random(operands[0])
