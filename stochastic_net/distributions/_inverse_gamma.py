@@ -12,7 +12,7 @@ from stochastic_net.distributions._masses import gamma_masses
 from stochastic_net.distributions._quantiles import log_gamma_quantile
 from stochastic_net.distributions._stable import exp_open
 from stochastic_net.distributions._support import positive
-from stochastic_net.random import loggamma
+from stochastic_net.random import inverse_gamma
 from stochastic_net.random._inverse import Coupling
 from stochastic_net.random._stirling import (
     LOG_2PI,
@@ -26,8 +26,8 @@ class InverseGamma(Family):
     """One over gamma elements: the density is proportional to z^(-concentration - 1) exp(-rate /
     z).
 
-    Drawn from `sn.random.loggamma`, so that a small concentration does not overflow; the derivative
-    in the concentration is implicit, in the rate exact.
+    Drawn by `sn.random.inverse_gamma`; the derivative in the concentration is implicit, in the rate
+    exact. Draws and derivatives beyond the largest number of the dtype are that number.
 
     Args:
       concentration: positive.
@@ -51,8 +51,9 @@ class InverseGamma(Family):
         return positive
 
     def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
-        log_z = loggamma(key, self.concentration, shape, self.dtype, coupling=coupling)
-        return self.rate * exp_open(-log_z)
+        return self.rate * inverse_gamma(
+            key, self.concentration, shape, self.dtype, coupling=coupling
+        )
 
     _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 

@@ -14,7 +14,7 @@ from stochastic_net.distributions._support import positive
 from stochastic_net.random import wald
 from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._inverse import Coupling, quantile
-from stochastic_net.random._mills import mills
+from stochastic_net.random._mills import mills, mills_gap
 from stochastic_net.random._stirling import LOG_2PI, deviance
 
 
@@ -48,7 +48,8 @@ class InverseGaussian(Family):
     def _sample(self, key: Key, shape: Shape, coupling: Coupling = "fast") -> Array:
         mean = self.loc / self.concentration
         unit = wald(key, mean, shape, self.dtype, coupling=coupling)
-        return self.concentration * unit
+        z = jnp.clip(self.concentration * unit, jnp.finfo(unit.dtype).tiny, None)
+        return _move_draw(z, self.loc, self.concentration)
 
     _smooth_sample = functools.partialmethod(_sample, coupling="smooth")
 
@@ -109,14 +110,27 @@ def _quantile(d: InverseGaussian, q: Array) -> Array:
     return d.loc * jnp.exp(y)
 
 
+def _slopes(x: Array, loc: Array, concentration: Array) -> tuple[Array, Array]:
+    """By loc as `sn.random.wald` moves with its mean, and by concentration.
+
+    x is homogeneous in the two, so that dx/dc = (x - loc dx/dloc) / c, of which the leading terms
+    of a large concentration are cancelled by hand.
+    """
+    mirrored = _mirrored(x, loc, concentration)
+    share = 2 * jnp.sqrt(concentration / x) * mills(mirrored)  # of the change of log x
+    rest = ((loc - x) + 2 * x * mills_gap(mirrored)) / (loc + x)
+    return (x / loc) * (x / loc) * share, x * (rest / concentration)
+
+
+@moving
+def _move_draw(x: Array, loc: Array, concentration: Array) -> tuple[Array, Array]:
+    return _slopes(x, loc, concentration)
+
+
 @moving
 def _move(x: Array, loc: Array, concentration: Array, q: Array) -> tuple[Array, Array, Array]:
-    """As `sn.random.wald` moves with its mean; x is homogeneous in loc and concentration."""
-    root = jnp.sqrt(concentration / x)
-    share = 2 * root * mills(_mirrored(x, loc, concentration))  # of the change of log x
-    by_loc = (x / loc) * (x / loc) * share
     slope = finite(jnp.exp(-_log_density(x, loc, concentration)))
-    return by_loc, (x - loc * by_loc) / concentration, slope
+    return (*_slopes(x, loc, concentration), slope)
 
 
 @family_kl_rule(InverseGaussian, InverseGaussian)

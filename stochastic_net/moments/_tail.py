@@ -17,41 +17,9 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._chebyshev import half_line_series
-from stochastic_net.random._mills import mills
+from stochastic_net.random._mills import mills, mills_gap
 
-# (1 + t)^(n + 1) I_n(t) in Chebyshev polynomials of (t - 5) / (t + 5), from 80 digits.
-_I1 = np.array(
-    [
-        1.1786939013866438,
-        -0.10125727962799318,
-        -0.14865546208521888,
-        0.09816848778580152,
-        -0.03171798898152607,
-        0.004118380306630206,
-        0.0013840174983079264,
-        -0.0009838340353495313,
-        0.0002948950492045316,
-        -4.709260195140171e-05,
-        8.590029272920808e-07,
-        1.3554619080433912e-06,
-        -2.3147555595831767e-07,
-        -1.7075440607920013e-08,
-        9.949362873866235e-09,
-        -2.4106464654592276e-10,
-        -3.5666175303257516e-10,
-        2.8945226947362402e-11,
-        1.3016100717797053e-11,
-        -1.5524538138949635e-12,
-        -5.220930630315194e-13,
-        6.950184611901334e-14,
-        2.345944460700038e-14,
-        -2.771885973444679e-15,
-        -1.1544282194411682e-15,
-        9.116045274446133e-17,
-        5.955159763084838e-17,
-        -1.4216719997436313e-18,
-    ]
-)
+# (1 + t)^3 I_2(t) in Chebyshev polynomials of (t - 5) / (t + 5), from 80 digits.
 _I2 = np.array(
     [
         2.2536277052733977,
@@ -112,9 +80,8 @@ def standard(mean: Array, var: Array) -> Standard:
     t = jnp.minimum(jnp.abs(mean) / scale, _FAR)
     density = jnp.where(point, 0.0, _density(jnp.abs(mean), scale, safe, t))
     fall = 1 / (1 + t)
-    first = half_line_series(_I1, 5.0, t) * fall * fall
     second = half_line_series(_I2, 5.0, t) * fall * fall * fall
-    tails = (density * r for r in (mills(t), first, second))
+    tails = (density * r for r in (mills(t), mills_gap(t), second))
     return Standard(scale, point, t, density, *tails)
 
 
