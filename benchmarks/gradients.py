@@ -33,6 +33,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 SIGMAS = 5.0  # of a bias that is called one
+LARGEST = float(np.finfo(np.float32).max)  # a slope beyond is this one
 PER_DRAW = 400
 OFF = 1e-3  # relative: of a single draw's derivative that is called wrong
 SLACK = 1e-4  # relative: what float32 may put aside before a bias is called one
@@ -163,7 +164,8 @@ def per_draw_error(law: _laws.Law, parameter: str, z: np.ndarray, slope: np.ndar
         return np.array([np.nan])
     around = [np.nextafter(np.float32(z), np.float32(end)).astype(float) for end in (-1e38, 1e38)]
     with np.errstate(all="ignore"):
-        truth, below, above = (np.asarray(law.slopes[parameter](x)) for x in (z, *around))
+        slopes = (np.asarray(law.slopes[parameter](x)) for x in (z, *around))
+        truth, below, above = (np.clip(x, -LARGEST, LARGEST) for x in slopes)
     rounding = np.nan_to_num(np.abs(above - below), nan=np.inf, posinf=np.inf)
     typical = np.median(np.abs(truth), axis=0)
     with np.errstate(invalid="ignore"):

@@ -184,7 +184,7 @@ def sampler_checks() -> list[Check]:
             options = {"coupling": coupling} if coupling else {}
 
             def draw(key, p, shape, name=name, options=options):
-                return getattr(sn.random, name)(key, *p.values(), shape=shape, **options)
+                return getattr(sn.random, name)(key, **p, shape=shape, **options)
 
             label = f"{name} ({coupling})" if coupling == "smooth" else name
             read = (lambda x: x[..., 0]) if name == "dirichlet" else (lambda z: z)
