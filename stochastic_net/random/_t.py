@@ -1,6 +1,6 @@
 """Student's t distribution: a normal variate over the root of a gamma variate."""
 
-from functools import partial
+import math
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +9,11 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
-from stochastic_net.random._gamma import gamma_parts
+from stochastic_net.random._gamma import gamma_parts, loggamma
 from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
-from stochastic_net.random._smooth import logit_beta_quantile
-from stochastic_net.random._stream import random_sign, standard_normal, stream, uniforms
+from stochastic_net.random._stream import standard_normal, stream, uniforms
 from stochastic_net.random._t_gradient import t_derivative
 
 
@@ -37,7 +36,8 @@ def t(
       df: degrees of freedom, above 0.
       shape: shape of the draw, that of `df` when None.
       dtype: float16, bfloat16 (both drawn in float32), float32 or float64; JAX's default when None.
-      coupling: "fast", or "smooth" in `df` for a fixed key; see `gamma`.
+      coupling: "fast", or "smooth" in `df` for a fixed key (see `gamma`): the draw then moves with
+        the quantile of its chi-square, another derivative with the same mean.
 
     Returns:
       An array of that shape and dtype, finite. NaN where a traced `df` is NaN or not positive.
@@ -58,29 +58,32 @@ def t(
     check_key(key)
     positive(df=df)
     draw, df = arguments(shape, dtype, df=df)
-    return draw.finish(_t(key, df, check_coupling(coupling)))
+    return draw.finish((_smooth_t if check_coupling(coupling) else _t)(key, df))
 
 
-@partial(jax.jit, static_argnums=2)
-def _t(key: Key, df: Array, smooth: bool) -> Array:
-    fixed = lax.stop_gradient(df)
-    return _move(finite(_quantile(key, fixed) if smooth else _ratio(key, fixed)), df)
-
-
-def _ratio(key: Key, df: Array) -> Array:
-    """A normal variate over the root of a mean chi-square."""
-    normal_key, gamma_key = jax.random.split(key)
-    half = 0.5 * df
-    normal = standard_normal(uniforms(stream(normal_key, df.shape), 0, df.dtype)[0])
+@jax.jit
+def _t(key: Key, df: Array) -> Array:
+    """A normal variate over the root of a mean chi-square, moving as its quantile does."""
+    normal, gamma_key = _normal(key, df)
+    half = 0.5 * lax.stop_gradient(df)
     body, log_boost = gamma_parts(gamma_key, half, smooth=False)
-    return normal * jnp.sqrt(half / body) * jnp.exp(-0.5 * log_boost)
+    return _move(finite(normal * jnp.sqrt(half / body) * jnp.exp(-0.5 * log_boost)), df)
 
 
-def _quantile(key: Key, df: Array) -> Array:
-    """z = +-sqrt(df x / (1 - x)) with the quantile x of Beta(1/2, df/2)."""
-    size_key, sign_key = jax.random.split(key)
-    logit = logit_beta_quantile(size_key, jnp.full_like(df, 0.5), 0.5 * df)
-    return random_sign(sign_key, df) * jnp.sqrt(df) * jnp.exp(0.5 * logit)
+@jax.jit
+def _smooth_t(key: Key, df: Array) -> Array:
+    """The same ratio with the quantile of the chi-square, along which it moves; in logarithms."""
+    normal, gamma_key = _normal(key, df)
+    half = 0.5 * df
+    log_body = loggamma(gamma_key, half, dtype=df.dtype, coupling="smooth")
+    log_size = jnp.log(jnp.abs(normal)) + 0.5 * (jnp.log(half) - log_body)
+    most = math.log(float(jnp.finfo(df.dtype).max)) * (1 - 1e-6)  # exp does not round it up
+    return jnp.sign(normal) * jnp.exp(jnp.minimum(log_size, most))
+
+
+def _normal(key: Key, df: Array) -> tuple[Array, Key]:
+    normal_key, rest = jax.random.split(key)
+    return standard_normal(uniforms(stream(normal_key, df.shape), 0, df.dtype)[0]), rest
 
 
 @moving

@@ -34,7 +34,7 @@ _FEW = 2.0  # degrees of freedom below which the limit is taken out
 def t_derivative(df: Array, t: Array) -> Array:
     """dt/d df at a draw t of Student's distribution; relative error below 1e-5 in float32."""
     half, few = 0.5 * df, df < _FEW
-    y_t, inside = _place(df, jnp.abs(t) * lax.rsqrt(df))
+    y_t, inside = _place(df, jnp.abs(t))
     reach = _CUT[jnp.dtype(df.dtype)] / lax.stop_gradient(half + jnp.where(few, 1, 0))
     start, length = jnp.where(inside, 0.0, y_t), jnp.where(inside, y_t, reach)
     shift, two_scales = half_step(half), few & ~inside
@@ -56,10 +56,12 @@ def t_derivative(df: Array, t: Array) -> Array:
     return t * total * (0.25 * lax.rsqrt(-expm1(-y_t)))
 
 
-def _place(df: Array, ratio: Array) -> tuple[Array, Array]:
-    """y_t for t = sqrt(df) `ratio`, and whether the integral from 0 to t is the one to take."""
-    far = ratio > 1e8  # the square may overflow
+def _place(df: Array, size: Array) -> tuple[Array, Array]:
+    """y_t for a draw of that size, and whether the integral from 0 to t is the one to take."""
+    ratio = size * lax.rsqrt(df)
+    far = ratio > 1e8  # the square, and the ratio itself, may overflow
     q = jnp.square(jnp.where(far, 1.0, ratio))
-    y_t = jnp.where(far, 2 * jnp.log(jnp.where(far, ratio, 1.0)), jnp.log1p(q))
+    log_q = 2 * jnp.log(jnp.where(far, size, 1.0)) - jnp.log(df)
+    y_t = jnp.where(far, log_q, jnp.log1p(q))
     # The derivative of log t is flat where t is small.
     return jnp.maximum(y_t, 1e-20), ~far & (q < jnp.minimum(_TURN / df, _TURN / _FEW))
