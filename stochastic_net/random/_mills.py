@@ -105,7 +105,7 @@ def tail_mass(start: Array, length: Array) -> Array:
 
 def short_mass(start: Array, length: Array) -> Array:
     """`tail_mass` where its exponent is below LINEAR, by quadrature."""
-    nodes, weights = unit_nodes(3, 9, length.dtype)
+    nodes, weights = unit_nodes(4, 9, length.dtype)
     return length * sum(
         w * jnp.exp(-length * x * (start + length * x / 2))
         for x, w in zip(nodes, weights, strict=True)

@@ -110,7 +110,7 @@ def _quantile(u: Array, complement: Array, low: Array, high: Array) -> tuple[Arr
     outward = jnp.exp(-beyond) * mills(high) + complement * total  # mass of (z, inf) / phi(inner)
     t = _start(inner, outward)
     for _ in range(1 if t.dtype == jnp.float32 else 2):
-        t = _refine(t, inner, inward, outward)
+        t = _refine(once(t), inner, inward, outward)
     t = once(jnp.clip(t, 0, high - inner))
     fall = t * (inner + t / 2)  # log of phi(inner) / phi(z)
     d_low = complement * jnp.exp(fall - jnp.minimum(low, 0) ** 2 / 2)
