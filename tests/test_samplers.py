@@ -669,3 +669,13 @@ def test_bad_input_is_refused(name):
         jnp.array([jnp.nan, 1.0, 2.0])
     )
     assert jnp.isnan(traced[0])
+
+
+def test_the_pullback_of_a_dirichlet_under_vmap():
+    """XLA on CPU (jaxlib 0.10) gets a sum over entries wrong there from some thousand rows on."""
+    alpha = jnp.broadcast_to(jnp.array([0.5, 1.0, 2.0]), (20_000, 3))
+    _, pull = jax.vjp(lambda a: sn.random.dirichlet(jax.random.key(31), a), alpha)
+    cotangents = jnp.stack([jnp.zeros_like(alpha).at[:, k].set(1.0) for k in range(3)])
+    one_by_one = jnp.stack([pull(c)[0] for c in cotangents])
+    together = jax.jit(jax.vmap(lambda c: pull(c)[0]))(cotangents)
+    np.testing.assert_allclose(together, one_by_one, rtol=1e-5, atol=1e-6)

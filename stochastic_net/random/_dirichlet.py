@@ -81,7 +81,7 @@ def _dirichlet(key: Key, alpha: Array) -> Array:
     largest = size == size.max(0, keepdims=True)
     reference = jnp.where(largest, log_boost, -jnp.inf).max(0, keepdims=True)
     weight = body * jnp.exp(log_boost - reference)
-    x = weight / weight.sum(0, keepdims=True)
+    x = weight / _total(weight)
     if alpha.shape[0] == 1:
         return jnp.ones_like(alpha)
     return _move(once(jnp.clip(x, info.tiny, 1 - info.epsneg)), alpha)
@@ -108,13 +108,24 @@ def _move_rule(primals, tangents):
     x = _move(x, alpha)
     slope = once(logit_beta_derivative(alpha, _others(alpha), x, _others(x)))
     own = x * slope * tangents[1]
-    return x, own - x * own.sum(0, keepdims=True)
+    return x, own - x * _total(own)
 
 
 def _others(x: Array) -> Array:
     """The sum of the other entries, which for the largest is not a difference of large numbers."""
     most = x.max(0, keepdims=True)
     largest = x == most
-    smaller = jnp.where(largest, 0, x).sum(0, keepdims=True)
-    ties = largest.sum(0, keepdims=True).astype(x.dtype) - 1
-    return jnp.where(largest, smaller + ties * most, x.sum(0, keepdims=True) - x)
+    smaller = _total(jnp.where(largest, 0, x))
+    ties = _total(largest.astype(x.dtype)) - 1
+    return jnp.where(largest, smaller + ties * most, _total(x) - x)
+
+
+def _total(x: Array) -> Array:
+    """The sum over the entries, for each of them.
+
+    By products and not sums, its transpose too: a sum that is multiplied by the entries again is
+    wrong on XLA's CPU (jaxlib 0.10) where `vmap` puts an axis in front.
+    """
+    row, column = jnp.ones((1, x.shape[0]), x.dtype), jnp.ones((x.shape[0], 1), x.dtype)
+    exact = lax.Precision.HIGHEST
+    return jnp.matmul(column, jnp.matmul(row, x, precision=exact), precision=exact)
