@@ -200,8 +200,8 @@ def test_the_derivative_of_a_truncated_normal_is_exact(dtype):
     for slope, expected, below, above in zip(got, *truths, strict=True):
         big = np.abs(expected) > 1e-30  # what is left underflows in float32
         miss = np.abs(np.asarray(slope, np.float64) - expected) - np.abs(above - below)
-        # Next to the far bound the derivative falls to 0 and the draw is exact to 4e-6 alone: errors
-        # are relative to a hundredth of what is typical of the interval there.
+        # Next to the far bound the derivative falls to 0 and the draw is exact to 4e-6 alone:
+        # errors are relative to a hundredth of what is typical of the interval there.
         typical = 1e-2 * np.median(np.abs(expected), axis=0) * np.ones_like(expected)
         error = (miss / np.maximum(np.abs(expected), typical + 1e-37))[big]
         assert error.max() <= (1e-4 if dtype == "float32" else 1e-9)

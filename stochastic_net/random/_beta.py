@@ -29,8 +29,9 @@ def beta(
     """Draw x ~ Beta(a, b), density x^(a-1) (1-x)^(b-1) / B(a, b); the gradient is unbiased.
 
     dx/da = -(dF/da) / p(x), and likewise for b: the implicit gradient, which has about half the
-    variance of that through two gamma variates. It is within 1e-5 of the exact value at the draw in
-    float32 for a and b from 1e-2 to 1e3, within 1e-10 in float64.
+    variance of that through two gamma variates. For a and b from 1e-2 to 1e3 it is
+    within 1e-4 of the exact value at the draw in float32 (99 of 100 within 5e-6), within 1e-11 in
+    float64.
 
     Args:
       key: one typed key; it is consumed.
