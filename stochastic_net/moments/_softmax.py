@@ -10,9 +10,6 @@ s and the Gaussian of x. A published mean-field form is wrong by 0.06 in the mea
 deviation 3 (Daunizeau 2017, arXiv:1703.00091), the log-normal ratio by a factor of 400 in the
 variance.
 
-The exchange of 1/S for its Laplace integral is a classical device; we know of no earlier use of it
-for moments of networks.
-
 In a jaxpr a softmax has no name: it is e / sum(e) for e = exp(x - stop_gradient(max(x))). A shift
 by a `stop_gradient` of the largest is taken as the constant that its author says it may be.
 """
