@@ -47,7 +47,7 @@ def branch(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
 @register(p.scan_p)
 def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Step by step; what is carried is random if it ever becomes so."""
-    consts, carried = eqn.params["num_consts"], eqn.params["num_carry"]
+    consts, carried = _counts(eqn)
     program = eqn.params["jaxpr"]
     fixed, carry, xs = operands[:consts], operands[consts:][:carried], operands[consts + carried :]
     fixed, carry, xs = (list(map(_pack, values)) for values in (fixed, carry, xs))
@@ -62,6 +62,21 @@ def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     keep = {k: eqn.params[k] for k in ("length", "reverse", "unroll") if k in eqn.params}
     state, ys = lax.scan(step, carry, xs, **keep)
     return list(map(_unpack, [*state, *ys]))
+
+
+def _counts(eqn: JaxprEqn) -> tuple[int, int]:
+    """How many operands of a scan are constants, and how many are carried.
+
+    These have inside the rank that they have outside, and what is scanned over one less; the names
+    of the equation's parameters changed between JAX 0.10 and 0.12.
+    """
+    program = eqn.params["jaxpr"]
+
+    def as_outside(outside: list, inside: list) -> int:
+        return sum(len(a.aval.shape) == len(b.shape) for a, b in zip(outside, inside, strict=True))
+
+    carried = as_outside(eqn.outvars, program.out_avals)
+    return as_outside(eqn.invars, program.in_avals) - carried, carried
 
 
 @register(p.while_p)
