@@ -235,8 +235,8 @@ def t_grid(dtype):
 
 # grid, derivative, and the largest error in float32 and in float64 (as the README says)
 GRIDS = {
-    "gamma": (gamma_grid, log_gamma_derivative, 6e-6, 1e-10),
-    "beta": (beta_grid, logit_beta_derivative, 1e-4, 1e-11),
+    "gamma": (gamma_grid, log_gamma_derivative, 3e-6, 1e-10),
+    "beta": (beta_grid, logit_beta_derivative, 3e-5, 1e-11),
     "t": (t_grid, t_derivative, 3e-6, 1e-11),
 }
 

@@ -25,7 +25,7 @@ from stochastic_net.random._elementary import exp, expm1, log1p
 from stochastic_net.random._quadrature import sum_over_nodes
 from stochastic_net.random._stirling import log_binomial
 
-_CUT = {np.dtype(np.float32): 14.5, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
+_CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
 
 
 def logit_beta_derivative(a: Array, b: Array, x: Array, complement: Array) -> Array:
@@ -75,7 +75,7 @@ def _integrals(p: Array, q: Array, x: Array, rest: Array, below: Array) -> tuple
         density = weight * exp(q * rise - (p + 1) * fall)
         return density, density * jnp.where(below, fall, rise)
 
-    mass, moment = sum_over_nodes(terms, p, single=11, double=32)
+    mass, moment = sum_over_nodes(terms, p, single=12, double=32)
     return length * mass, length * moment
 
 

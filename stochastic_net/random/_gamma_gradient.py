@@ -28,7 +28,7 @@ from stochastic_net.random._elementary import exp, exp_less_line, expm1
 from stochastic_net.random._quadrature import sum_over_nodes
 from stochastic_net.random._stirling import log_gamma_kernel
 
-_CUT = {np.dtype(np.float32): 14.5, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
+_CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
 
 
 def gamma_tails(a: Array, z: Array, log_z: Array) -> tuple[Array, Array]:
@@ -67,7 +67,7 @@ def _integrals(z: Array, slope: Array, side: Array) -> tuple[Array, Array]:
         mass = weight * exp(-_exponent(z, slope, side * y))
         return mass, mass * y
 
-    j0, j1 = sum_over_nodes(terms, z, single=11, double=32)
+    j0, j1 = sum_over_nodes(terms, z, single=12, double=32)
     return length * j0, length * j1
 
 
