@@ -7,7 +7,7 @@ Each is one polynomial after a reduction of the argument, without a branch:
   log(1 + w) = e log 2 + log(1 + f),    1 + w = 2^e (1 + f),    sqrt(1/2) <= 1 + f < sqrt(2),
 
 f with the rounding error of 1 + w put back in. The relative error of the last two is below 2e-7,
-that of the first below 2e-7 + 1e-7 |x|. In float64 they are JAX's own.
+that of the first below 3e-7 + 1e-7 |x|. In float64 they are JAX's own.
 """
 
 import jax

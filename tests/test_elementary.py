@@ -1,0 +1,53 @@
+"""The float32 exp, expm1 and log1p of the samplers' hot loops, against long doubles."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from stochastic_net.random import _elementary as elementary
+
+DICE = np.random.default_rng(0)
+ARGUMENTS = np.float32(
+    [*DICE.uniform(-87, 88, 50_000), *DICE.normal(size=50_000), *DICE.normal(size=9_000) * 1e-3]
+)
+ABOVE_MINUS_ONE = np.float32(
+    [
+        *np.exp(DICE.uniform(-30, 80, 50_000)),
+        *-np.exp(-DICE.uniform(0.01, 40, 50_000)),
+        *DICE.uniform(-0.99, 3, 50_000),
+    ]
+)
+FUNCTIONS = {  # name: arguments, truth, bound of the relative error
+    "exp": (ARGUMENTS, np.exp, lambda x: 3e-7 + 1e-7 * abs(x)),
+    "expm1": (ARGUMENTS, np.expm1, lambda _: 2e-7),
+    "log1p": (ABOVE_MINUS_ONE, np.log1p, lambda _: 2e-7),
+    "exp_less_line": (
+        ARGUMENTS,
+        lambda x: np.expm1(x) - x,
+        lambda _: 5e-7,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_relative_errors(name):
+    x, truth, bound = FUNCTIONS[name]
+    expected = truth(x.astype(np.longdouble))
+    function = getattr(elementary, name)
+    for got in (jax.jit(function)(x), function(jnp.asarray(x)), jax.vmap(function)(x)):
+        error = abs(np.asarray(got, np.longdouble) - expected)
+        assert (error <= bound(x.astype(float)) * abs(expected)).all()
+
+
+@pytest.mark.parametrize("name", ["exp", "expm1", "log1p"])
+def test_derivatives_nan_and_float64(name):
+    ours, theirs = getattr(elementary, name), getattr(jnp, name)
+    x = jnp.linspace(-0.9, 5.0, 50)
+    np.testing.assert_allclose(
+        jax.vmap(jax.grad(ours))(x), jax.vmap(jax.grad(theirs))(x), rtol=2e-6
+    )
+    assert jnp.isnan(ours(jnp.float32(jnp.nan)))
+    with jax.enable_x64(True):
+        wide = jnp.linspace(-0.9, 5.0, 50)
+        np.testing.assert_array_equal(ours(wide), theirs(wide))
