@@ -8,7 +8,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.moments import _kink as kink
-from stochastic_net.moments._quadrature import Moments
+from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._values import ClosedForm
 
 # from an equation's parameters and its constant operands
@@ -26,20 +26,15 @@ def exponential(mean: Array, var: Array) -> Moments:
     return out, out * out * jnp.expm1(var)
 
 
-def sine(mean: Array, var: Array) -> Moments:
-    """sin X; Var = e^{-v} (sinh v - (cosh v - 1) cos 2m... ) written without cancellation."""
-    fall = jnp.exp(-var / 2)
-    gap = -jnp.expm1(-var)  # 1 - e^{-v}
-    half = jnp.exp(-var) * gap
-    # Var = (1 - e^{-v})(1 - e^{-v} + 2 e^{-v} cos^2 m) / 2
-    return fall * jnp.sin(mean), gap * gap / 2 + half * jnp.square(jnp.cos(mean))
+def wave(own: Callable[[Array], Array], other: Callable[[Array], Array]) -> ClosedForm:
+    """sin X, or cos X with the two exchanged: Var = (1 - e^-v) ((1 - e^-v) / 2 + e^-v cos(m)^2)."""
 
+    def closed(mean: Array, var: Array) -> Moments:
+        gap = -jnp.expm1(-var)
+        spread = gap * (gap / 2 + jnp.exp(-var) * jnp.square(other(mean)))
+        return jnp.exp(-var / 2) * own(mean), spread
 
-def cosine(mean: Array, var: Array) -> Moments:
-    """cos X."""
-    fall, gap = jnp.exp(-var / 2), -jnp.expm1(-var)
-    half = jnp.exp(-var) * gap
-    return fall * jnp.cos(mean), gap * gap / 2 + half * jnp.square(jnp.sin(mean))
+    return closed
 
 
 def step(mean: Array, var: Array) -> Moments:
@@ -82,15 +77,20 @@ def cube(mean: Array, var: Array) -> Moments:
     return mean * (m2 + 3 * var), var * (9 * m2 * m2 + var * (36 * m2 + 15 * var))
 
 
+def moved(closed: ClosedForm, scale: Array | float, shift: Array | float) -> ClosedForm:
+    """scale * what `closed` is of + shift."""
+
+    def form(mean: Array, var: Array) -> Moments:
+        a, b = (jnp.asarray(x, mean.dtype) for x in (scale, shift))
+        mean, var = closed(mean, var)
+        return a * mean + b, a * a * var
+
+    return form
+
+
 def _over(constants: list[Array]) -> ClosedForm:
     """c / X."""
-    (top,) = constants
-
-    def closed(mean: Array, var: Array) -> Moments:
-        out, out_var = power(-1.0)(mean, var)
-        return top * out, top * top * out_var
-
-    return closed
+    return moved(power(-1.0), constants[0], 0.0)
 
 
 def _maximum(sign: float) -> Find:
@@ -102,11 +102,9 @@ def _maximum(sign: float) -> Find:
         bound = jnp.where(never, 0, c)
 
         def closed(mean: Array, var: Array) -> Moments:
-            more, more_var = kink.relu(sign * (mean - bound), var)
-            return (
-                jnp.where(never, mean, bound + sign * more),
-                jnp.where(never, var, more_var),
-            )
+            end = jnp.asarray(bound, mean.dtype)
+            more, more_var = kink.relu(sign * (mean - end), var)
+            return jnp.where(never, mean, end + sign * more), jnp.where(never, var, more_var)
 
         return closed
 
@@ -119,7 +117,7 @@ def _always(form: ClosedForm) -> Find:
 
 CLOSED: dict[str, Find] = {
     "abs": _always(kink.absolute),
-    "cos": _always(cosine),
+    "cos": _always(wave(jnp.cos, jnp.sin)),
     "exp": _always(exponential),
     "div": lambda _, constants: _over(constants),
     "integer_pow": lambda params, _: whole_power(params["y"]),
@@ -128,7 +126,7 @@ CLOSED: dict[str, Find] = {
     "min": _maximum(-1.0),
     "rsqrt": _always(power(-0.5)),
     "sign": _always(step),
-    "sin": _always(sine),
+    "sin": _always(wave(jnp.sin, jnp.cos)),
     "sqrt": _always(power(0.5)),
     "square": _always(square),
 }

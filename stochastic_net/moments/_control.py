@@ -13,6 +13,7 @@ from jax.extend.core import primitives as p
 from stochastic_net._types import Array
 from stochastic_net.moments._interpret import interpret
 from stochastic_net.moments._registry import called_by, refuse, register
+from stochastic_net.moments._tape import Moments, Tape, current, running
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
 
 Packed = tuple[Array, ...]  # (mean, var) of a random value, (array,) of a constant
@@ -39,8 +40,8 @@ def branch(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         return refuse(eqn, "which branch is taken is random")
     packed = list(map(_pack, operands))
     programs = eqn.params["branches"]
-    random = _either(*(_output_flags(program, packed) for program in programs))
-    runs = [_runner(program, random) for program in programs]
+    random = _either(*(_output_flags(eqn, program, packed) for program in programs))
+    runs = [_runner(eqn, program, random) for program in programs]
     return list(map(_unpack, lax.switch(index, runs, packed)))
 
 
@@ -51,9 +52,11 @@ def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     program = eqn.params["jaxpr"]
     fixed, carry, xs = operands[:consts], operands[consts:][:carried], operands[consts + carried :]
     fixed, carry, xs = (list(map(_pack, values)) for values in (fixed, carry, xs))
-    first = [tuple(a[0] for a in x) if eqn.params["length"] else x for x in xs]
-    carry, flags = _settled(lambda state: _output_flags(program, [*fixed, *state, *first]), carry)
-    run = _runner(program, flags)
+    one = [tuple(jax.ShapeDtypeStruct(a.shape[1:], a.dtype) for a in x) for x in xs]
+    carry, flags = _settled(
+        lambda state: _output_flags(eqn, program, [*fixed, *state, *one]), carry
+    )
+    run = _runner(eqn, program, flags)
 
     def step(state, x):
         outputs = run([*fixed, *state, *x])
@@ -86,10 +89,10 @@ def loop(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     packed = list(map(_pack, operands))
     tests, fixed, carry = packed[:first], packed[first:][:second], packed[first + second :]
     body, test = eqn.params["body_jaxpr"], eqn.params["cond_jaxpr"]
-    carry, flags = _settled(lambda state: _output_flags(body, [*fixed, *state]), carry)
-    if any(_output_flags(test, [*tests, *carry])):
+    carry, flags = _settled(lambda state: _output_flags(eqn, body, [*fixed, *state]), carry)
+    if any(_output_flags(eqn, test, [*tests, *carry])):
         return refuse(eqn, "how long it runs is random")
-    run, ask = _runner(body, flags), _runner(test, [False])
+    run, ask = _runner(eqn, body, flags), _runner(eqn, test, [False])
     state = lax.while_loop(
         lambda state: ask([*tests, *state])[0][0], lambda state: run([*fixed, *state]), carry
     )
@@ -118,23 +121,40 @@ def _unpack(x: Packed) -> Value:
     return gaussian(*x) if len(x) == 2 else x[0]
 
 
-def _runner(program: core.ClosedJaxpr, flags: list[bool]) -> Callable[[list[Packed]], list]:
+def _runner(
+    eqn: JaxprEqn, program: core.ClosedJaxpr, flags: list[bool]
+) -> Callable[[list[Packed]], list[Packed]]:
     """The program on packed values; outputs flagged random are, the others are constants."""
 
     def run(packed: list[Packed]) -> list[Packed]:
-        outputs = interpret(program, list(map(_unpack, packed)))
-        wide = [_pack(x) for x in outputs]
-        return [_widen(x) if flag else x for x, flag in zip(wide, flags, strict=True)]
+        outputs = _inside(eqn, program, packed, _pack)
+        return [_widen(x) if flag else x for x, flag in zip(outputs, flags, strict=True)]
 
     return run
 
 
-def _output_flags(program: core.ClosedJaxpr, packed: list[Packed]) -> list[bool]:
+def _inside(
+    eqn: JaxprEqn, program: core.ClosedJaxpr, packed: list, read: Callable[[Value], Any]
+) -> list:
+    """What `read` says of the program's outputs; a tape outside is not written from within."""
+    with called_by(eqn), running(current() and _Barred(eqn)):
+        return list(map(read, interpret(program, list(map(_unpack, packed)))))
+
+
+class _Barred(Tape):
+    def __init__(self, eqn: JaxprEqn) -> None:
+        self.eqn = eqn
+
+    def enter(self, mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
+        return refuse(self.eqn, 'covariance="adjoint" follows only what is linear inside it')
+
+
+def _output_flags(eqn: JaxprEqn, program: core.ClosedJaxpr, packed: list) -> list[bool]:
     """Which outputs are random; nothing is computed."""
     flags: list[bool] = []
 
     def run(packed: list[Packed]) -> None:
-        flags.extend(is_random(x) for x in interpret(program, list(map(_unpack, packed))))
+        flags.extend(_inside(eqn, program, packed, is_random))
 
     jax.eval_shape(run, packed)
     return flags

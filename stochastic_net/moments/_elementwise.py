@@ -11,20 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
+from jax.typing import DTypeLike
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments import _closed_forms as closed_forms
 from stochastic_net.moments._kink import larger
-from stochastic_net.moments._origins import sample_variance, sum_of_exponentials
+from stochastic_net.moments._origins import Cast, sample_variance, sum_of_exponentials
 from stochastic_net.moments._registry import refuse, register
 from stochastic_net.moments._softmax import softmax_node
 from stochastic_net.moments._spread import spread
-from stochastic_net.moments._tape import node
+from stochastic_net.moments._tape import Moments, node
 from stochastic_net.moments._values import (
-    ClosedForm,
     Elementwise,
     Line,
-    Moments,
     Value,
     gaussian,
     is_random,
@@ -60,13 +59,25 @@ def _line(eqn: JaxprEqn, operands: list[Value]) -> Value | None:
     """The result where it is a line in its one random operand, or that operand itself."""
     randoms, constants = split(operands)
     kind = getattr(eqn.outvars[0].aval, "dtype", jnp.bool_)
-    if len(randoms) != 1 or len(constants) > 1 or not jnp.issubdtype(kind, jnp.floating):
+    if len(randoms) != 1 or not jnp.issubdtype(kind, jnp.floating):
         return None
-    x, first = randoms[0], is_random(operands[0])
-    if not constants:
-        return _cast(x, eqn) if eqn.primitive is p.convert_element_type_p else _lines(x, eqn)
-    other = constants[0]
-    match eqn.primitive.name, first:
+    match constants:
+        case []:
+            return _line_of_one(eqn, randoms[0])
+        case [other]:
+            return _line_with(eqn.primitive.name, randoms[0], other, is_random(operands[0]))
+    return None
+
+
+def _line_of_one(eqn: JaxprEqn, x: Elementwise) -> Value | None:
+    if eqn.primitive is p.neg_p:
+        return _affine(x, -1.0, 0.0)
+    return _cast(x, eqn.params["new_dtype"]) if eqn.primitive is p.convert_element_type_p else None
+
+
+def _line_with(name: str, x: Elementwise, other: Array, first: bool) -> Value | None:
+    """`first`: whether x is the first of the two."""
+    match name, first:
         case "add", _:
             return _affine(x, 1.0, other)
         case "sub", True:
@@ -84,13 +95,11 @@ def _line(eqn: JaxprEqn, operands: list[Value]) -> Value | None:
     return None
 
 
-def _lines(x: Elementwise, eqn: JaxprEqn) -> Value | None:
-    return _affine(x, -1.0, 0.0) if eqn.primitive is p.neg_p else None
-
-
-def _cast(x: Elementwise, eqn: JaxprEqn) -> Value | None:
-    dtype = eqn.params["new_dtype"]
-    return x if dtype == x.dtype else gaussian(*(m.astype(dtype) for m in x.moments()))
+def _cast(x: Elementwise, dtype: DTypeLike) -> Value:
+    if dtype == x.dtype:
+        return x
+    mean, var = (m.astype(dtype) for m in x.moments())
+    return gaussian(mean, var, Cast(x))
 
 
 def _is_everywhere(x: Array, value: float) -> bool:
@@ -101,16 +110,8 @@ def _affine(x: Elementwise, scale: Array | float, shift: Array | float) -> Eleme
     if x.function is None:
         return Elementwise(x.line.then(scale, shift))
     inner = x.function
-    moved = x.closed and _moved(x.closed, scale, shift)
+    moved = x.closed and closed_forms.moved(x.closed, scale, shift)
     return Elementwise(x.line, lambda u: scale * inner(u) + shift, moved)
-
-
-def _moved(closed: ClosedForm, scale: Array | float, shift: Array | float) -> ClosedForm:
-    def moved(mean: Array, var: Array) -> Moments:
-        mean, var = closed(mean, var)
-        return scale * mean + shift, (scale * scale) * var
-
-    return moved
 
 
 def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:

@@ -11,8 +11,8 @@ from jax.extend.core import primitives as p
 from stochastic_net._types import Array
 from stochastic_net.moments._kink import larger
 from stochastic_net.moments._origins import Largest
-from stochastic_net.moments._quadrature import Moments
 from stochastic_net.moments._registry import register
+from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._values import Value, gaussian, moments
 
 

@@ -1,4 +1,4 @@
-r"""Mean and variance of a Gaussian bent at 0: relu, abs, leaky relu; and of the larger of two.
+r"""Mean and variance of a Gaussian bent at 0: relu and abs; and of the larger of two.
 
 For X ~ N(m, v), s = sqrt(v), t = |m| / s and the tail moments T_n = E max(Z - t, 0)^n,
 
@@ -21,10 +21,9 @@ import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
-from stochastic_net.moments._tail import Standard, standard
-from stochastic_net.moments._tape import node
-
-Moments = tuple[Array, Array]
+from stochastic_net.moments._precision import rounded, wide
+from stochastic_net.moments._tail import standard
+from stochastic_net.moments._tape import Moments, node
 
 
 @jax.custom_jvp
@@ -43,7 +42,7 @@ def _relu_jvp(primals, tangents):
     dm, dv = tangents
     out_mean, out_var = relu(mean, var)
     x, below = standard(mean, var), mean < 0
-    above, under = _sides(mean, x)
+    above, under = positive_part(mean, var), positive_part(-mean, var)
     by_var = above - x.density * (x.first + jnp.where(below, 0.0, x.t))
     d_mean = above * dm + x.density / (2 * x.scale) * dv
     return (out_mean, out_var), (d_mean, 2 * out_mean * under * dm + by_var * dv)
@@ -52,7 +51,9 @@ def _relu_jvp(primals, tangents):
 @jax.custom_jvp
 def positive_part(mean: Array, var: Array) -> Array:
     """P(X > 0), with half the mass of a point at 0."""
-    return _sides(mean, standard(mean, var))[0]
+    x = standard(mean, var)
+    near = jnp.where(x.point & (mean == 0), 0.5, x.beyond)
+    return jnp.where(mean < 0, near, 1 - near)
 
 
 @positive_part.defjvp
@@ -63,23 +64,6 @@ def _positive_part_jvp(primals, tangents):
     a = jnp.where(mean < 0, -x.t, x.t)
     by_var = a * x.density / (2 * jnp.where(x.point, 1.0, var))
     return positive_part(mean, var), x.density / x.scale * dm - by_var * dv
-
-
-def _sides(mean: Array, x: Standard) -> tuple[Array, Array]:
-    """P(X > 0) and P(X < 0), each exact where it is small."""
-    near = jnp.where(x.point & (mean == 0), 0.5, x.beyond)
-    far = 1 - near
-    return jnp.where(mean < 0, near, far), jnp.where(mean < 0, far, near)
-
-
-def bent(mean: Array, var: Array, below: Array | float, above: Array | float) -> Moments:
-    """E and Var of `below` X for X < 0 and `above` X for X > 0."""
-    up_mean, up_var = relu(mean, var)
-    down_mean, down_var = relu(-mean, var)
-    # X+ X- = 0, so that their covariance is -E X+ E X-
-    both = 2 * (above * below) * up_mean * down_mean
-    out_var = above * above * up_var + below * below * down_var + both
-    return above * up_mean - below * down_mean, jnp.maximum(out_var, 0)
 
 
 def absolute(mean: Array, var: Array) -> Moments:
@@ -95,6 +79,8 @@ def larger(x: Moments, y: Moments) -> Moments:
     With `high` the one of the larger mean, max = high + relu(low - high), and for D = low - high,
     Cov(high, relu(D)) = -Var(high) P(D > 0) (Stein's lemma).
     """
+    like = x[0]
+    x, y = wide(x), wide(y)
     swap = y[0] > x[0]
     high = tuple(jnp.where(swap, b, a) for a, b in zip(x, y, strict=True))
     low = tuple(jnp.where(swap, a, b) for a, b in zip(x, y, strict=True))
@@ -103,4 +89,5 @@ def larger(x: Moments, y: Moments) -> Moments:
     share = positive_part(gap, spread)
     var = jnp.maximum(high[1] + more_var - 2 * high[1] * share, 0)
     kept = jnp.square(1 - share) * high[1] + jnp.square(share) * low[1]
-    return node(high[0] + more, var, lambda: var - kept)
+    out_mean, out_var = rounded((high[0] + more, var), like)
+    return node(out_mean, out_var, lambda: (var - kept).astype(like.dtype))

@@ -15,7 +15,7 @@ from stochastic_net.moments._values import Elementwise, Value, gaussian, is_rand
 @register(
     *(p.reshape_p, p.transpose_p, p.broadcast_in_dim_p, p.slice_p, p.squeeze_p, p.rev_p),
     *(p.copy_p, p.reduce_precision_p, p.device_put_p, p.sharding_constraint_p),
-    *(p.name_p, p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.real_p),
+    *(p.name_p, p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.pad_p),
 )
 def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Each result is an operand's element or a sum of some: the operation acts on both moments."""
@@ -35,12 +35,6 @@ def stop_gradient(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """A maximum that its author takes for a constant is one, at its mean."""
     if isinstance(origin(operands[0]), Largest):
         return [eqn.primitive.bind(moments(operands[0])[0], **eqn.params)]
-    return same_for_both(eqn, operands)
-
-
-@register(p.pad_p)
-def pad(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
-    """The padding has the moments of the value padded with."""
     return same_for_both(eqn, operands)
 
 

@@ -6,7 +6,7 @@ cancel against themselves. A value therefore remembers that it is a sum, or a ma
 
 import dataclasses
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -26,16 +26,26 @@ class Sum:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Cast:
+    """`value` in another floating dtype: a network in 16 bits sums in 32."""
+
+    value: Elementwise
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Largest:
     """A maximum."""
 
 
 def sum_of_exponentials(total: Value, terms: Value) -> Place | None:
     """Of which line over which axes, if `terms` are its exponentials and `total` is their sum."""
-    found = origin(total)
-    if not isinstance(found, Sum) or found.terms is not terms:
+    found = origin(_as_it_was(total))
+    if not isinstance(found, Sum):
         return None
-    return (found.terms.line, found.axes) if found.terms.closed is exponential else None
+    summed = _as_it_was(found.terms)
+    if summed is not _as_it_was(terms) or summed.closed is not exponential:
+        return None
+    return summed.line, found.axes
 
 
 def sample_variance(squares: Value, squared: Value) -> Place | None:
@@ -48,6 +58,12 @@ def sample_variance(squares: Value, squared: Value) -> Place | None:
     u, v = of_squares.terms, of_line.terms
     alike = u.closed is square and v.function is None and _same(u.line, v.line)
     return (v.line, of_line.axes) if alike else None
+
+
+def _as_it_was(value: Any) -> Any:
+    """Before it was cast."""
+    found = origin(value)
+    return _as_it_was(found.value) if isinstance(found, Cast) else value
 
 
 def _mean(value: Value, closed: ClosedForm | None) -> Sum | None:

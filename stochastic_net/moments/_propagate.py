@@ -11,7 +11,7 @@ from stochastic_net._types import Array, PyTree
 from stochastic_net.distributions import Gaussian
 from stochastic_net.moments import _control, _elementwise, _extremes, _linear  # noqa: F401
 from stochastic_net.moments._interpret import interpret
-from stochastic_net.moments._tape import Tape, node, running
+from stochastic_net.moments._tape import Replay, Tape, node, running
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
 
 
@@ -24,6 +24,7 @@ def propagate(
     compose and are integrated as one function, kinks (relu, max, max-pool) and softmax have closed
     forms that hold in float32, products of independent values are exact. It is f itself that is
     run, unchanged: a JAX function, a Flax module, a loop. Means and variances are differentiable.
+    In 16 bits what is not linear is computed in float32 and rounded last.
 
     What is approximated: every intermediate value is described by its mean and variance alone, as
     if Gaussian and, with "diagonal", as if independent of every other element. `sn.Gaussian` out of
@@ -34,7 +35,7 @@ def propagate(
       covariance: "diagonal" forgets the correlation between elements, and costs about two passes.
         "adjoint" keeps it for the variances of the outputs: one more derivative pass an output
         element, so take it for few outputs and map it over examples,
-        `jax.vmap(propagate(f, "adjoint"))`.
+        `jax.vmap(propagate(f, "adjoint"))`. Branches and loops have to be linear inside.
 
     Returns:
       A function of the same arguments, any of whose arrays may be Gaussians, that returns f's
@@ -61,12 +62,15 @@ def propagate(
         raise ValueError(f'covariance must be "diagonal" or "adjoint", got {covariance!r}.')
 
     @wraps(f)
-    def moments_of_f(*args: PyTree) -> PyTree:
-        leaves, tree = jax.tree.flatten(args, is_leaf=_is_gaussian)
+    def moments_of_f(*args: PyTree, **kwargs: PyTree) -> PyTree:
+        leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_gaussian)
         arrays = [x.mean if _is_gaussian(x) else jnp.asarray(x) for x in leaves]
-        program, shape = jax.make_jaxpr(
-            lambda *arrays: f(*jax.tree.unflatten(tree, arrays)), return_shape=True
-        )(*arrays)
+
+        def of_arrays(*arrays: Array) -> PyTree:
+            args, kwargs = jax.tree.unflatten(tree, arrays)
+            return f(*args, **kwargs)
+
+        program, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
         run = partial(_run, program, leaves)
         outputs = _adjoint(run) if covariance == "adjoint" else run(None)
         return jax.tree.unflatten(jax.tree.structure(shape), list(map(_output, outputs)))
@@ -87,17 +91,14 @@ def _run(program, leaves: list, tape: Tape | None) -> list[Value]:
 
 def _adjoint(run: Callable[[Tape | None], list[Value]]) -> list[Value]:
     """The same means, with variances from the derivatives of each output by every node."""
-    first = Tape()
-    outputs = run(first)
+    tape = Tape()
+    outputs = run(tape)
 
     def means(deviations: list[Array]) -> list[Array]:
-        return [x.moments()[0] for x in run(Tape(deviations)) if is_random(x)]
+        return [x.moments()[0] for x in run(Replay(tape, deviations)) if is_random(x)]
 
-    _, pull = jax.vjp(means, [jnp.zeros_like(rest) for rest in first.rests])
-    random = [x for x in outputs if is_random(x)]
-    sizes = [x.moments()[0] for x in random]
-    variances = [_variance(pull, sizes, i, first.rests) for i in range(len(sizes))]
-    new = iter(zip(sizes, variances, strict=True))
+    at, pull = jax.vjp(means, [jnp.zeros_like(rest) for rest in tape.rests])
+    new = iter((mean, _variance(pull, at, i, tape.rests)) for i, mean in enumerate(at))
     return [gaussian(*next(new)) if is_random(x) else x for x in outputs]
 
 

@@ -21,9 +21,9 @@ import numpy as np
 from stochastic_net._types import Array
 from stochastic_net.moments._kink import positive_part, relu
 from stochastic_net.moments._tail import standard
+from stochastic_net.moments._tape import Moments
 
 Function = Callable[[Array], Array]
-Moments = tuple[Array, Array]
 
 _NODES = 14  # in each of the two panels
 _REACH = 6.0  # deviations; 2e-9 of the mass lies beyond

@@ -1,10 +1,12 @@
 """The one registry: primitive -> how its moments are had. Open to the user's own primitives."""
 
 import contextvars
+import pathlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import jax
 from jax.extend.core import JaxprEqn, Primitive
 
 from stochastic_net.moments._no_rule import NoRule
@@ -15,7 +17,12 @@ Rule = Callable[[JaxprEqn, list[Value]], list[Value]]
 RULES: dict[Primitive, Rule] = {}
 
 
-_NOT_THE_USER = ("/jax/", "/flax/", "/stochastic_net/", "<frozen", "<string>")
+_LIBRARIES = (
+    str(pathlib.Path(__file__).parents[1]),  # and not a clone of that name, where the user may be
+    str(pathlib.Path(jax.__file__).parent),
+    "site-packages",
+    "<",
+)
 
 
 def register(*primitives: Primitive) -> Callable[[Rule], Rule]:
@@ -58,6 +65,6 @@ def _place(eqn: JaxprEqn) -> str | None:
     traceback = eqn.source_info.traceback
     for frame in traceback.frames if traceback else ():
         name = frame.file_name
-        if not any(part in name for part in _NOT_THE_USER):
+        if not any(part in name for part in _LIBRARIES):
             return f"{name.rsplit('/', 1)[-1]}:{frame.line_num} ({frame.function_name})"
     return None

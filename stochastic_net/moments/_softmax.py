@@ -21,8 +21,8 @@ import numpy as np
 from jax import lax
 
 from stochastic_net._types import Array
-from stochastic_net.moments._quadrature import Moments
-from stochastic_net.moments._tape import node
+from stochastic_net.moments._precision import rounded, wide
+from stochastic_net.moments._tape import Moments, node
 from stochastic_net.moments._values import Line
 
 _OUTER, _INNER = 48, 32  # nodes of s, and of x
@@ -76,6 +76,8 @@ def _explained(p: Array, var: Array, axes: tuple[int, ...]) -> Array:
 
 def softmax_node(line: Line, axes: tuple[int, ...]) -> Moments:
     """The softmax of a line, as a node of the program."""
-    mean, var = line.moments()
+    like, _ = line.moments()
+    mean, var = wide(line.moments())
     first, second = softmax(mean, var, axes)
-    return node(first, second, lambda: second - _explained(first, var, axes))
+    rest = second - _explained(first, var, axes)
+    return node(*rounded((first, second), like), lambda: rest.astype(like.dtype))

@@ -13,17 +13,19 @@ import math
 
 import jax.numpy as jnp
 
-from stochastic_net.moments._quadrature import Moments
-from stochastic_net.moments._tape import node
+from stochastic_net.moments._precision import rounded, wide
+from stochastic_net.moments._tape import Moments, node
 from stochastic_net.moments._values import Line
 
 
 def spread(line: Line, axes: tuple[int, ...]) -> Moments:
     """E and Var of the sample variance of a line over `axes`."""
-    mean, var = line.moments()
+    like, _ = line.moments()
+    mean, var = wide(line.moments())
     n = math.prod(mean.shape[axis] for axis in axes)
     away = jnp.square(mean - mean.mean(axes, keepdims=True))
     total, shifted = var.sum(axes), (var * away).sum(axes)
     first = (away.sum(axes) + (1 - 1 / n) * total) / n
     second = 2 * (1 - 2 / n) * jnp.square(var).sum(axes) + 2 * jnp.square(total / n)
-    return node(first, (4 * shifted + second) / n**2, lambda: second / n**2)
+    out = rounded((first, (4 * shifted + second) / n**2), like)
+    return node(*out, lambda: (second / n**2).astype(like.dtype))

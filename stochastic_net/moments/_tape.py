@@ -13,44 +13,60 @@ paths that part and meet again included. Left out is that two functions of one X
 import contextvars
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import jax.numpy as jnp
-from jax import lax
 
 from stochastic_net._types import Array
 
+Moments: TypeAlias = tuple[Array, Array]  # E and Var
+
 
 class Tape:
-    """The deviations D to add, in the order of the nodes, and the variances of the nodes met."""
+    """The nodes of a program in the order they are met: their variances, and those of their D."""
 
-    def __init__(self, deviations: list[Array] | None = None) -> None:
-        self.deviations = deviations
+    def __init__(self) -> None:
+        self.variances: list[Array] = []
         self.rests: list[Array] = []
 
-    def enter(self, mean: Array, rest: Array) -> Array:
-        """`mean` and the deviation of a node of variance `rest`."""
-        self.rests.append(lax.stop_gradient(jnp.maximum(rest, 0)))
-        if self.deviations is None:
-            return mean
-        return mean + self.deviations[len(self.rests) - 1]
+    def enter(self, mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
+        """A node's moments, as the program is to go on with them."""
+        self.variances.append(var)
+        self.rests.append(jnp.maximum(rest(), 0))
+        return mean, var
+
+
+class Replay(Tape):
+    """The same program with the deviations added, whose derivatives hold the variances fixed."""
+
+    def __init__(self, recorded: Tape, deviations: list[Array]) -> None:
+        self._next = iter(zip(deviations, recorded.variances, strict=True))
+
+    def enter(self, mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
+        """The mean moved by its deviation, and the variance that was recorded."""
+        deviation, var = next(self._next)
+        return mean + deviation, var
 
 
 _current: contextvars.ContextVar[Tape | None] = contextvars.ContextVar("tape", default=None)
 
 
+def current() -> Tape | None:
+    """The tape that is running, if one is."""
+    return _current.get()
+
+
 @contextmanager
-def running(tape: Tape | None) -> Iterator[Tape | None]:
+def running(tape: Tape | None) -> Iterator[None]:
     """With that tape, or with none."""
     token = _current.set(tape)
     try:
-        yield tape
+        yield
     finally:
         _current.reset(token)
 
 
-def node(mean: Array, var: Array, rest: Callable[[], Array]) -> tuple[Array, Array]:
+def node(mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
     """The moments of a node, of whose variance `rest()` is not in its operands."""
-    tape = _current.get()
-    if tape is None:
-        return mean, var
-    return tape.enter(mean, rest()), lax.stop_gradient(var)
+    tape = current()
+    return (mean, var) if tape is None else tape.enter(mean, var, rest)

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._no_rule import NoRule
-from stochastic_net.moments._quadrature import Function, Moments, expectation
-from stochastic_net.moments._tape import node
+from stochastic_net.moments._precision import rounded, wide
+from stochastic_net.moments._quadrature import Function, expectation
+from stochastic_net.moments._tape import Moments, node
 
 ClosedForm: TypeAlias = Callable[[Array, Array], Moments]
 
@@ -45,14 +46,12 @@ class Line:
 
     def moments(self) -> Moments:
         """E u and Var u."""
-        return (
-            self.scale * self.root.mean + self.shift,
-            (self.scale * self.scale) * self.root.var,
-        )
+        scale = jnp.asarray(self.scale, self.root.mean.dtype)
+        return self.at(self.root.mean), scale * scale * self.root.var
 
     def at(self, x: Array) -> Array:
         """u where the root is x."""
-        return self.scale * x + self.shift
+        return jnp.asarray(self.scale, x.dtype) * x + jnp.asarray(self.shift, x.dtype)
 
     def then(self, scale: Array | float, shift: Array | float) -> "Line":
         """scale * u + shift."""
@@ -96,10 +95,16 @@ class Elementwise:
         return self._moments
 
     def _bent(self, function: Function, mean: Array, var: Array) -> Moments:
-        def of(mean: Array) -> Moments:
-            return self.closed(mean, var) if self.closed else expectation(function, mean, var)
+        like = mean
+        mean, var = wide((mean, var))
 
-        kind = jax.eval_shape(function, mean).dtype
+        def widely(u: Array) -> Array:
+            return function(u.astype(like.dtype)).astype(mean.dtype)
+
+        def of(mean: Array) -> Moments:
+            return self.closed(mean, var) if self.closed else expectation(widely, mean, var)
+
+        kind = jax.eval_shape(function, like).dtype
         if not jnp.issubdtype(kind, jnp.floating):
             raise NoRule(
                 f"a random value was made {kind}, by rounding or comparing, and then used as such: "
@@ -109,10 +114,10 @@ class Elementwise:
 
         def rest() -> Array:
             gain = jax.jvp(lambda m: of(m)[0], (mean,), (jnp.ones_like(mean),))[1]
-            return out[1] - gain * gain * var
+            return (out[1] - gain * gain * var).astype(like.dtype)
 
         out = of(mean)
-        return node(*out, rest)
+        return node(*rounded(out, like), rest)
 
 
 Value: TypeAlias = Array | Elementwise

@@ -1,0 +1,18 @@
+"""What is not linear is computed in float32 for 16-bit floats, and rounded last."""
+
+from stochastic_net._types import Array
+from stochastic_net.moments._tape import Moments
+from stochastic_net.random import compute_dtype
+
+
+def wide(moments: Moments) -> Moments:
+    """The moments in the dtype to compute in."""
+    mean, var = moments
+    dtype = compute_dtype(mean.dtype)
+    return mean.astype(dtype), var.astype(dtype)
+
+
+def rounded(moments: Moments, like: Array) -> Moments:
+    """The moments in the dtype of `like`."""
+    mean, var = moments
+    return mean.astype(like.dtype), var.astype(like.dtype)
