@@ -14,7 +14,7 @@ from stochastic_net._types import Array
 from stochastic_net.random._beta_gradient import (
     beta_tails,
     log_beta_kernel,
-    logit_beta_derivative,
+    logit_beta_derivatives,
 )
 
 
@@ -61,8 +61,8 @@ def log_density(a: Array, b: Array, at: Share) -> Array:
 
 def slopes(a: Array, b: Array, at: Share) -> tuple[Array, Array]:
     """How the logit of a draw moves with a and b."""
-    by_a = logit_beta_derivative(a, b, at.x, at.rest) - at.lost / a
-    return by_a, at.lost_rest / b - logit_beta_derivative(b, a, at.rest, at.x)
+    by_a, by_b = logit_beta_derivatives(a, b, at.x, at.rest)
+    return by_a - at.lost / a, at.lost_rest / b - by_b
 
 
 def _held(x: Array, rest: Array, log_x: Array, log_rest: Array) -> Share:

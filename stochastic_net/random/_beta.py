@@ -9,7 +9,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
-from stochastic_net.random._beta_gradient import logit_beta_derivative
+from stochastic_net.random._beta_gradient import logit_beta_derivatives
 from stochastic_net.random._gamma import gamma_parts
 from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._inverse import Coupling, check_coupling
@@ -117,11 +117,8 @@ def _ratio(key: Key, a: Array, b: Array, smooth: bool) -> Array:
 @moving
 def _move(x: Array, a: Array, b: Array) -> tuple[Array, Array]:
     rest = 1 - x
-    scale = x * rest
-    return (
-        scale * logit_beta_derivative(a, b, x, rest),
-        -scale * logit_beta_derivative(b, a, rest, x),
-    )
+    by_a, by_b = logit_beta_derivatives(a, b, x, rest)
+    return x * rest * by_a, -x * rest * by_b
 
 
 @moving
@@ -131,8 +128,5 @@ def _move_f(z: Array, dfnum: Array, dfden: Array) -> tuple[Array, Array]:
     share = jnp.where(small, odds, 1 / odds)
     share = jnp.maximum(share / (1 + share), jnp.finfo(z.dtype).tiny)
     x, rest = jnp.where(small, share, 1 - share), jnp.where(small, 1 - share, share)
-    a, b = 0.5 * dfnum, 0.5 * dfden
-    return (
-        finite(z * (0.5 * logit_beta_derivative(a, b, x, rest) - 1 / dfnum)),
-        finite(z * (1 / dfden - 0.5 * logit_beta_derivative(b, a, rest, x))),
-    )
+    by_a, by_b = logit_beta_derivatives(0.5 * dfnum, 0.5 * dfden, x, rest)
+    return finite(z * (0.5 * by_a - 1 / dfnum)), finite(z * (1 / dfden - 0.5 * by_b))
