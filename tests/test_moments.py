@@ -123,10 +123,13 @@ def test_no_variance_is_negative_and_no_derivative_infinite():
 # ---- functions of one Gaussian -----------------------------------------------------------------
 
 
+BREAKS = [0.0, 1, -1, 6, 3, -3, 70, -100, 1 / 1.3]  # of the functions below
+
+
 def dense(f, mean, std):
     """E f and Var f by Gauss-Legendre panels, fine near 0 and over the Gaussian, in float64."""
     fine = np.geomspace(1e-3, 400, 70)
-    edges = np.concatenate([mean + std * np.linspace(-12, 12, 97), fine, -fine, [0.0, 1, -1, 6, 3]])
+    edges = np.concatenate([mean + std * np.linspace(-12, 12, 97), fine, -fine, BREAKS])
     edges = np.unique(edges[(edges >= mean - 12 * std) & (edges <= mean + 12 * std)])
     x, w = np.polynomial.legendre.leggauss(12)
     half = np.diff(edges)[:, None] / 2
@@ -140,7 +143,15 @@ def dense(f, mean, std):
 
 FUNCTIONS = {  # name: function, tolerance of mean and std in units of 1 + |mean| + std
     "relu": (jax.nn.relu, 1e-6),
-    "leaky relu": (jax.nn.leaky_relu, 1e-5),
+    "leaky relu": (jax.nn.leaky_relu, 1e-6),
+    "leaky relu of a line": (lambda x: jax.nn.leaky_relu(1 - 2 * x, 0.2), 1e-6),
+    "relu6": (jax.nn.relu6, 1e-5),
+    "hard tanh": (jax.nn.hard_tanh, 1e-5),
+    "hard swish": (jax.nn.hard_swish, 2e-5),
+    "clip far away": (lambda x: jnp.clip(x, -100.0, 70.0), 1e-5),
+    "hard threshold": (lambda x: jnp.where(x > 3, x, 0.0), 1e-5),
+    "where not": (lambda x: jnp.where(x < 1, 2.0, x), 1e-5),
+    "larger of two lines": (lambda x: jnp.maximum(0.3 * x, 1 - x), 1e-5),
     "abs": (jnp.abs, 1e-6),
     "clip from below": (lambda x: jnp.maximum(2 * x + 1, 3.0), 1e-6),
     "clip from above": (lambda x: 1 - jnp.minimum(x, 0.5), 1e-6),

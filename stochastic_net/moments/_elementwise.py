@@ -15,6 +15,8 @@ from jax.typing import DTypeLike
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments import _closed_forms as closed_forms
+from stochastic_net.moments._breaks import breaks_of
+from stochastic_net.moments._cases import select, test_of
 from stochastic_net.moments._kink import larger
 from stochastic_net.moments._origins import Cast, sample_variance, sum_of_exponentials
 from stochastic_net.moments._registry import refuse, register
@@ -52,7 +54,9 @@ def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     if line is not None:
         return [line]
     roots = {id(x.line.root) for x in split(operands)[0]}
-    return [_compose(eqn, operands) if len(roots) == 1 else _independent(eqn, operands)]
+    if len(roots) > 1:
+        return [_independent(eqn, operands)]
+    return [select(eqn, operands) or _compose(eqn, operands)]
 
 
 def _line(eqn: JaxprEqn, operands: list[Value]) -> Value | None:
@@ -111,7 +115,7 @@ def _affine(x: Elementwise, scale: Array | float, shift: Array | float) -> Eleme
         return Elementwise(x.line.then(scale, shift))
     inner = x.function
     moved = x.closed and closed_forms.moved(x.closed, scale, shift)
-    return Elementwise(x.line, lambda u: scale * inner(u) + shift, moved)
+    return Elementwise(x.line, lambda u: scale * inner(u) + shift, moved, x.breaks)
 
 
 def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
@@ -132,7 +136,18 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
         line = Line(randoms[0].line.root)
         parts = [x.at if isinstance(x, Elementwise) else _constant(x) for x in operands]
         closed = None
-    return Elementwise(line, lambda u: apply(*(part(u) for part in parts)), closed)
+    clipped = (
+        eqn.primitive in (p.max_p, p.min_p, p.clamp_p) and sum(x.clipped for x in randoms) == 1
+    )
+    breaks = breaks_of(eqn, operands, line)
+    return Elementwise(
+        line,
+        lambda u: apply(*(part(u) for part in parts)),
+        closed,
+        breaks,
+        clipped,
+        test_of(eqn, operands),
+    )
 
 
 def _of_line(x: Value) -> Callable[[Array], Array]:

@@ -9,6 +9,7 @@ from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
 from stochastic_net._types import Array
+from stochastic_net.moments._flat import flat
 from stochastic_net.moments._kink import larger
 from stochastic_net.moments._origins import Largest
 from stochastic_net.moments._registry import register
@@ -51,7 +52,11 @@ def pool(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     mean, var = moments(operands[0])
     # What pads the means is far below all, yet with finite differences.
     means, variances = _windows(mean, eqn.params, -1e30), _windows(var, eqn.params, 0.0)
-    return [gaussian(*largest(jnp.stack(list(means)), jnp.stack(list(variances))))]
+    means, variances = (jnp.stack(list(x)) for x in (means, variances))
+    shape = means.shape[1:]
+    rows = (len(means), *flat(shape))
+    best = largest(means.reshape(rows), variances.reshape(rows))
+    return [gaussian(*(x.reshape(shape) for x in best))]
 
 
 def _windows(x: Array, params: dict, fill: float) -> Iterator[Array]:

@@ -21,14 +21,21 @@ import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
+from stochastic_net.moments._flat import flatly
 from stochastic_net.moments._precision import rounded, wide
 from stochastic_net.moments._tail import standard
 from stochastic_net.moments._tape import Moments, node
+from stochastic_net.random._fence import both
+
+
+@flatly
+def relu(mean: Array, var: Array) -> Moments:
+    """E and Var of max(X, 0)."""
+    return _relu(mean, var)
 
 
 @jax.custom_jvp
-def relu(mean: Array, var: Array) -> Moments:
-    """E and Var of max(X, 0)."""
+def _relu(mean: Array, var: Array) -> Moments:
     x, below = standard(mean, var), mean < 0
     out_mean = jnp.where(below, 0.0, mean) + x.scale * x.first
     less = x.second + x.first * (2 * x.t + x.first)
@@ -36,11 +43,11 @@ def relu(mean: Array, var: Array) -> Moments:
     return out_mean, jnp.where(x.point, jnp.where(mean > 0, var, 0.0), var * inner)
 
 
-@relu.defjvp
+@_relu.defjvp
 def _relu_jvp(primals, tangents):
     mean, var = primals
     dm, dv = tangents
-    out_mean, out_var = relu(mean, var)
+    out_mean, out_var = _relu(mean, var)
     x, below = standard(mean, var), mean < 0
     above, under = positive_part(mean, var), positive_part(-mean, var)
     by_var = above - x.density * (x.first + jnp.where(below, 0.0, x.t))
@@ -85,9 +92,9 @@ def larger(x: Moments, y: Moments) -> Moments:
     high = tuple(jnp.where(swap, b, a) for a, b in zip(x, y, strict=True))
     low = tuple(jnp.where(swap, a, b) for a, b in zip(x, y, strict=True))
     gap, spread = low[0] - high[0], low[1] + high[1]
-    more, more_var = relu(gap, spread)
+    more, more_var = both(*_relu(gap, spread))
     share = positive_part(gap, spread)
     var = jnp.maximum(high[1] + more_var - 2 * high[1] * share, 0)
     kept = jnp.square(1 - share) * high[1] + jnp.square(share) * low[1]
-    out_mean, out_var = rounded((high[0] + more, var), like)
+    out_mean, out_var = rounded(both(high[0] + more, var), like)
     return node(out_mean, out_var, lambda: (var - kept).astype(like.dtype))

@@ -7,10 +7,11 @@ so stays one function of x, where taking its factors for independent would be wr
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeAlias, TypeGuard
+from typing import NamedTuple, TypeAlias, TypeGuard
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._no_rule import NoRule
@@ -58,16 +59,33 @@ class Line:
         return Line(self.root, scale * self.scale, scale * self.shift + shift)
 
 
+class Test(NamedTuple):
+    """The question compare(u, place), true above the place or below it."""
+
+    compare: Callable[[Array, Array], Array]
+    above: bool
+    place: Array
+
+
 class Elementwise:
     """function(u) of a line u, or the line itself where there is no function.
 
-    `closed` maps E u and Var u to E and Var of function(u), where that is known.
+    `closed` maps E u and Var u to E and Var of function(u), where that is known; `breaks` are the
+    places u where the function is known to have a kink or a jump, and `clipped` says that between
+    them it is u itself or constant. `test` is what the function asks of u, if it asks no more.
     """
 
     def __init__(
-        self, line: Line, function: Function | None = None, closed: ClosedForm | None = None
+        self,
+        line: Line,
+        function: Function | None = None,
+        closed: ClosedForm | None = None,
+        breaks: tuple[ArrayLike, ...] = (),
+        clipped: bool = False,
+        test: Test | None = None,
     ) -> None:
         self.line, self.function, self.closed = line, function, closed
+        self.breaks, self.clipped, self.test = breaks, clipped or function is None, test
         self._moments: Moments | None = None
 
     @property
@@ -102,7 +120,9 @@ class Elementwise:
             return function(u.astype(like.dtype)).astype(mean.dtype)
 
         def of(mean: Array) -> Moments:
-            return self.closed(mean, var) if self.closed else expectation(widely, mean, var)
+            if self.closed:
+                return self.closed(mean, var)
+            return expectation(widely, mean, var, self.breaks)
 
         kind = jax.eval_shape(function, like).dtype
         if not jnp.issubdtype(kind, jnp.floating):

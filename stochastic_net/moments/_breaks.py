@@ -1,0 +1,76 @@
+"""Where a function that is being composed has its kinks and jumps."""
+
+from typing import TypeGuard
+
+import jax
+import numpy as np
+from jax.extend.core import JaxprEqn
+from jax.extend.core import primitives as p
+from jax.typing import ArrayLike
+
+from stochastic_net._types import Array
+from stochastic_net.moments._values import Line, Value, split
+from stochastic_net.random import compute_dtype
+
+Place = ArrayLike
+
+_BENT = (p.max_p, p.min_p, p.clamp_p, p.gt_p, p.ge_p, p.lt_p, p.le_p)
+_BENT_AT_0 = (p.abs_p, p.sign_p)
+_MOST = 4  # breaks that are kept track of
+
+
+def breaks_of(eqn: JaxprEqn, operands: list[Value], line: Line) -> tuple[Place, ...]:
+    """In units of `line`: those of the operands, and where the operation itself bends them.
+
+    An operand that is a line, or one that was clipped, is bent where it meets the other operand.
+    """
+    randoms, constants = split(operands)
+    places = [_on(line, x.line, place) for x in randoms for place in x.breaks]
+    if eqn.primitive in _BENT_AT_0:
+        constants = [0.0]
+    elif eqn.primitive not in _BENT:
+        constants = randoms = []
+    straight = [x for x in randoms if x.clipped]
+    places += [_on(line, x.line, c) for x in straight for c in constants]
+    if len(straight) == 2:
+        places.append(_meeting(line, *(x.line for x in straight)))
+    return _distinct(places)
+
+
+def _on(line: Line, own: Line, place: Place) -> Place:
+    """The same point in units of `line`; not a finite number where `own` is constant."""
+    if own is line:
+        return place
+    at, scale, shift, into, onto = _numbers(
+        line, place, own.scale, own.shift, line.scale, line.shift
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return into * ((at - shift) / scale) + onto
+
+
+def _meeting(line: Line, one: Line, two: Line) -> Place:
+    """Where the two cross."""
+    difference = Line(line.root, one.scale - two.scale, one.shift - two.shift)
+    return _on(line, difference, 0.0)
+
+
+def _numbers(line: Line, *numbers: Place) -> list[Array | np.ndarray]:
+    """In one dtype; those that are known stay known."""
+    dtype = compute_dtype(line.root.mean.dtype)
+    return [x.astype(dtype) if _traced(x) else np.asarray(x, dtype) for x in numbers]
+
+
+def _traced(x: Place) -> TypeGuard[Array]:
+    return isinstance(x, jax.core.Tracer)
+
+
+def _distinct(places: list[Place]) -> tuple[Place, ...]:
+    kept: list[Place] = []
+    for place in places:
+        if not any(_same(place, other) for other in kept):
+            kept.append(place)
+    return tuple(kept[:_MOST])
+
+
+def _same(one: Place, two: Place) -> bool:
+    return one is two or (not _traced(one) and not _traced(two) and np.array_equal(one, two))

@@ -1,0 +1,40 @@
+"""A function that is one line below 0 and another above: leaky relu, a step, asymptotes."""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from stochastic_net._types import Array
+from stochastic_net.moments._kink import positive_part, relu
+from stochastic_net.moments._tail import standard
+from stochastic_net.moments._tape import Moments
+
+Coefficients = tuple[Array, Array]  # slope and intercept
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoLines:
+    """a u + b with the coefficients `below` for u < 0, and with `above` for u > 0."""
+
+    below: Coefficients
+    above: Coefficients
+
+    def at(self, u: Array) -> Array:
+        """The value at u."""
+        slope, intercept = (
+            jnp.where(u < 0, b, a) for b, a in zip(self.below, self.above, strict=True)
+        )
+        return slope * u + intercept
+
+    def moments(self, mean: Array, var: Array) -> Moments:
+        """E and Var for u ~ N(mean, var), as a_- u + b_- + (d u + j) 1(u > 0)."""
+        (slope, intercept), (more, jump) = self.below, self.above
+        more, jump = more - slope, jump - intercept
+        up, up_var = relu(mean, var)
+        above, below = positive_part(mean, var), positive_part(-mean, var)
+        x = standard(mean, var)
+        line_var = slope * slope * var + more * more * up_var + jump * jump * above * below
+        cross = slope * more * var * above + slope * jump * x.scale * x.density
+        return slope * mean + intercept + more * up + jump * above, (
+            line_var + 2 * (cross + more * jump * up * below)
+        )
