@@ -252,6 +252,8 @@ LINEAR = {
     "concatenate with constants": lambda x: jnp.concatenate([x, jnp.ones_like(x)], -1),
     "gather": lambda x: x[:, jnp.array([2, 0, 2])],
     "slice": lambda x: x[:, 1:3, ::2],
+    "scatter": lambda x: x.at[:, 1].set(x[:, 0] * 2),
+    "scatter add": lambda x: jnp.zeros((2, 4)).at[:, jnp.array([0, 2, 2, 1])].add(x[..., 1, 0]),
     "dynamic slice": lambda x: lax.dynamic_slice_in_dim(x, 1, 2, 1),
     "cumulative sum": lambda x: jnp.cumsum(x, 1),
     "broadcast": lambda x: jnp.broadcast_to(x[None], (3, *x.shape)) / 3,
@@ -491,6 +493,38 @@ def test_an_operation_without_a_rule_is_named_with_its_line():
         sn.propagate(lambda x: jnp.sort(x))(pair([1.0, 2.0], [1.0, 1.0]))
 
 
+OTHERWISE = {  # no rule
+    "sort": jnp.sort,
+    "product": jnp.prod,
+    "cumulative product": jax.jit(jnp.cumprod),
+    "triangular solve": lambda x: jax.scipy.linalg.solve_triangular(
+        jnp.array([[2.0, 0.0, 0.0], [1.0, 3.0, 0.0], [0.5, 1.0, 1.5]]), x, lower=True
+    ),
+    "at the largest": lambda x: x[jnp.argmax(x)] * 2,
+    "a random number of steps": lambda x: lax.while_loop(lambda c: c[0] < 5, lambda c: c * 1.5, x),
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_has_no_rule_by_its_tangent_or_by_draws(name):
+    f = OTHERWISE[name]
+    x = pair([1.0, 3.0, 2.0], [1e-4, 4e-4, 2e-4])
+    with pytest.raises(sn.moments.NoRule, match='otherwise="linearize"'):
+        sn.propagate(f)(x)
+    with jax.enable_x64(True):
+        exact = jax.tree.map(lambda a: a.astype("float64"), x)
+        truth = np.asarray(jax.vmap(f)(exact.sample(jax.random.key(1), (100_000,))))
+    sampled = sn.propagate(f, otherwise="sample", key=jax.random.key(0), num_samples=4000)
+    for run in (sampled, jax.jit(sampled)):
+        chex.assert_trees_all_close(run(x).mean, single(truth.mean(0)), rtol=0.01)
+        chex.assert_trees_all_close(run(x).var, single(truth.var(0)), rtol=0.1)
+    if name != "a random number of steps":  # whose tangent is of one number of them
+        for covariance in ("diagonal", "adjoint"):
+            got = sn.propagate(f, covariance, otherwise="linearize")(x)
+            chex.assert_trees_all_close(got.mean, f(x.mean), rtol=1e-6)
+            chex.assert_trees_all_close(got.var, single(truth.var(0)), rtol=0.05)
+
+
 def test_random_indices_and_lengths_are_refused():
     x = pair([1.0, 2.0], [1.0, 1.0])
     with pytest.raises(sn.moments.NoRule):
@@ -506,6 +540,21 @@ def test_bad_arguments():
         sn.propagate(jnp.sin, covariance="both")
     with pytest.raises(TypeError, match="primitive must be a primitive"):
         sn.moments.rule("sort")
+
+
+def test_bad_ways_on():
+    with pytest.raises(ValueError, match="otherwise must be"):
+        sn.propagate(jnp.sort, otherwise="guess")
+    with pytest.raises(TypeError, match=r"pass key=jax\.random\.key"):
+        sn.propagate(jnp.sort, otherwise="sample")
+    with pytest.raises(TypeError, match="for otherwise"):
+        sn.propagate(jnp.sort, otherwise="linearize", key=jax.random.key(0))
+    with pytest.raises(TypeError, match="key"):
+        sn.propagate(jnp.sort, otherwise="sample", key=0)
+    with pytest.raises(ValueError, match="at least 2"):
+        sn.propagate(jnp.sort, otherwise="sample", key=jax.random.key(0), num_samples=1)
+    with pytest.raises(ValueError, match="forgets where"):
+        sn.propagate(jnp.sort, "adjoint", otherwise="sample", key=jax.random.key(0))
 
 
 def test_a_rule_of_ones_own():

@@ -36,7 +36,19 @@ from stochastic_net.moments._values import (
 
 ELEMENTWISE = (
     *(p.abs_p, p.acos_p, p.acosh_p, p.add_p, p.and_p, p.asin_p, p.asinh_p, p.atan2_p, p.atan_p),
-    *(p.atanh_p, p.cbrt_p, p.ceil_p, p.clamp_p, p.cos_p, p.cosh_p, p.digamma_p, p.div_p, p.eq_p),
+    *(p.bessel_i0e_p, p.bessel_i1e_p, p.igamma_p, p.igammac_p, p.polygamma_p, p.zeta_p),
+    *(
+        p.regularized_incomplete_beta_p,
+        p.atanh_p,
+        p.cbrt_p,
+        p.ceil_p,
+        p.clamp_p,
+        p.cos_p,
+        p.cosh_p,
+        p.digamma_p,
+        p.div_p,
+        p.eq_p,
+    ),
     *(p.erf_inv_p, p.erf_p, p.erfc_p, p.exp2_p, p.exp_p, p.expm1_p, p.floor_p, p.ge_p, p.gt_p),
     *(p.integer_pow_p, p.is_finite_p, p.le_p, p.lgamma_p, p.log1p_p, p.log_p, p.logistic_p),
     *(p.lt_p, p.max_p, p.min_p, p.mul_p, p.ne_p, p.neg_p, p.nextafter_p, p.not_p, p.or_p, p.pow_p),

@@ -46,17 +46,19 @@ def _flat_first(x: Array, axes: tuple[int, ...]) -> Array:
     return x.reshape(-1, *x.shape[len(axes) :])
 
 
-@register(p.reduce_window_max_p)
+@register(p.reduce_window_max_p, p.reduce_window_min_p)
 def pool(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Over windows; what pads them is never the largest."""
+    sign = 1 if eqn.primitive is p.reduce_window_max_p else -1
     mean, var = moments(operands[0])
+    mean = sign * mean
     # What pads the means is far below all, yet with finite differences.
     means, variances = _windows(mean, eqn.params, -1e30), _windows(var, eqn.params, 0.0)
     means, variances = (jnp.stack(list(x)) for x in (means, variances))
     shape = means.shape[1:]
     rows = (len(means), *flat(shape))
-    best = largest(means.reshape(rows), variances.reshape(rows))
-    return [gaussian(*(x.reshape(shape) for x in best))]
+    mean, var = largest(means.reshape(rows), variances.reshape(rows))
+    return [gaussian(sign * mean.reshape(shape), var.reshape(shape))]
 
 
 def _windows(x: Array, params: dict, fill: float) -> Iterator[Array]:

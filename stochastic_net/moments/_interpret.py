@@ -3,6 +3,8 @@
 from jax.extend import core
 
 from stochastic_net._types import Array
+from stochastic_net.moments._no_rule import NoRule
+from stochastic_net.moments._otherwise import fallback
 from stochastic_net.moments._registry import RULES, refuse
 from stochastic_net.moments._values import Value, is_random
 
@@ -19,12 +21,21 @@ def interpret(jaxpr: core.ClosedJaxpr, operands: list[Value]) -> list[Value]:
     for eqn in program.eqns:
         inputs = [read(atom) for atom in eqn.invars]
         if any(map(is_random, inputs)):
-            rule = RULES.get(eqn.primitive) or (lambda eqn, _: refuse(eqn))
-            outputs = rule(eqn, inputs)
+            outputs = _by_rule(eqn, inputs)
         else:
             outputs = _as_it_stands(eqn, inputs)
         values |= dict(zip(eqn.outvars, outputs, strict=True))
     return [read(atom) for atom in program.outvars]
+
+
+def _by_rule(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
+    rule, instead = RULES.get(eqn.primitive) or (lambda eqn, _: refuse(eqn)), fallback()
+    if instead is None:
+        return rule(eqn, inputs)
+    try:
+        return rule(eqn, inputs)
+    except NoRule:
+        return instead(eqn, inputs)
 
 
 def _as_it_stands(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Array]:

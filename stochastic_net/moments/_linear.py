@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
+from stochastic_net._types import Array
 from stochastic_net.moments._origins import Largest, Sum
 from stochastic_net.moments._registry import refuse, register
 from stochastic_net.moments._tape import node
@@ -38,16 +39,27 @@ def stop_gradient(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     return same_for_both(eqn, operands)
 
 
-@register(p.dynamic_slice_p, p.gather_p, p.dynamic_update_slice_p)
+_INDICES = {  # which operands are places
+    p.dynamic_slice_p: slice(1, None),
+    p.gather_p: slice(1, None),
+    p.dynamic_update_slice_p: slice(2, None),
+    p.scatter_p: slice(1, 2),
+    p.scatter_add_p: slice(1, 2),
+}
+
+
+@register(*_INDICES)
 def pick(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """At constant places."""
-    arrays = 2 if eqn.primitive is p.dynamic_update_slice_p else 1
-    if any(map(is_random, operands[arrays:])):
+    places = operands[_INDICES[eqn.primitive]]
+    if any(map(is_random, places)):
         return refuse(eqn, "its indices are random")
-    means, variances = zip(*map(moments, operands[:arrays]), strict=True)
-    apply = partial(eqn.primitive.bind, **eqn.params)
-    indices = operands[arrays:]
-    return [gaussian(apply(*means, *indices), apply(*variances, *indices))]
+
+    def apply(which: int) -> Array:
+        arrays = [x if any(x is i for i in places) else moments(x)[which] for x in operands]
+        return eqn.primitive.bind(*arrays, **eqn.params)
+
+    return [gaussian(apply(0), apply(1))]
 
 
 @register(p.dot_general_p, p.conv_general_dilated_p)

@@ -2,21 +2,30 @@
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from stochastic_net._types import Array, PyTree
+from stochastic_net._types import Array, Key, PyTree
 from stochastic_net.distributions import Gaussian
 from stochastic_net.moments import _control, _elementwise, _extremes, _linear  # noqa: F401
 from stochastic_net.moments._interpret import interpret
+from stochastic_net.moments._otherwise import chosen, falling_back
 from stochastic_net.moments._tape import Replay, Tape, node, running
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
 
+Covariance: TypeAlias = Literal["diagonal", "adjoint"]
+Otherwise: TypeAlias = Literal["linearize", "sample"]
+
 
 def propagate(
-    f: Callable[..., PyTree], covariance: Literal["diagonal", "adjoint"] = "diagonal"
+    f: Callable[..., PyTree],
+    covariance: Covariance = "diagonal",
+    *,
+    otherwise: Otherwise | None = None,
+    key: Key | None = None,
+    num_samples: int = 256,
 ) -> Callable[..., PyTree]:
     r"""The function that maps the mean and variance of f's arguments to those of its values.
 
@@ -36,6 +45,12 @@ def propagate(
         "adjoint" keeps it for the variances of the outputs: one more derivative pass an output
         element, so take it for few outputs and map it over examples,
         `jax.vmap(propagate(f, "adjoint"))`. Branches and loops have to be linear inside.
+      otherwise: what to do with an operation that has no rule. None raises `NoRule`; "linearize"
+        takes its tangent at the means, one derivative pass an element of its operands; "sample"
+        draws its operands `num_samples` times by `key`, a random result with an error of its own,
+        and goes with "diagonal" only. What is not a float (an index) is taken at the means.
+      key: for "sample" only; one typed key, used at every call of the function returned.
+      num_samples: for "sample" only; at least 2.
 
     Returns:
       A function of the same arguments, any of whose arrays may be Gaussians, that returns f's
@@ -43,7 +58,8 @@ def propagate(
 
     Raises:
       NoRule: f has an operation whose moments are not known; the message names it and your line.
-      ValueError: `covariance` is another word.
+      TypeError: `key` is missing for "sample", not a typed key, or of no use.
+      ValueError: `covariance` or `otherwise` is another word, or they do not go together.
 
     Example:
       >>> import jax, jax.numpy as jnp, stochastic_net as sn
@@ -60,6 +76,12 @@ def propagate(
     """
     if covariance not in ("diagonal", "adjoint"):
         raise ValueError(f'covariance must be "diagonal" or "adjoint", got {covariance!r}.')
+    instead = chosen(otherwise, key, num_samples)
+    if otherwise == "sample" and covariance == "adjoint":
+        raise ValueError(
+            'otherwise="sample" forgets where the variance of its result came from, which '
+            'covariance="adjoint" needs; use otherwise="linearize", or covariance="diagonal".'
+        )
 
     @wraps(f)
     def moments_of_f(*args: PyTree, **kwargs: PyTree) -> PyTree:
@@ -72,7 +94,8 @@ def propagate(
 
         program, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
         run = partial(_run, program, leaves)
-        outputs = _adjoint(run) if covariance == "adjoint" else run(None)
+        with falling_back(instead() if instead else None):
+            outputs = _adjoint(run) if covariance == "adjoint" else run(None)
         return jax.tree.unflatten(jax.tree.structure(shape), list(map(_output, outputs)))
 
     return moments_of_f

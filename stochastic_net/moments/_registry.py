@@ -56,7 +56,8 @@ def refuse(eqn: JaxprEqn, why: str = "") -> Any:
         f"no rule for the moments of `{eqn.primitive.name}`"
         + (f", called at {at}" if at else "")
         + (f": {why}" if why else "")
-        + ". Give it one with @sn.moments.rule(primitive), or keep random values out of it."
+        + ". Give it one with @sn.moments.rule(primitive), have propagate take its tangent "
+        'with otherwise="linearize" or draws with otherwise="sample", or keep randomness out of it.'
     )
 
 
