@@ -77,8 +77,13 @@ def _smooth_t(key: Key, df: Array) -> Array:
     half = 0.5 * df
     log_body = loggamma(gamma_key, half, dtype=df.dtype, coupling="smooth")
     log_size = jnp.log(jnp.abs(normal)) + 0.5 * (jnp.log(half) - log_body)
-    most = math.log(float(jnp.finfo(df.dtype).max)) * (1 - 1e-6)  # exp does not round it up
-    return jnp.sign(normal) * jnp.exp(jnp.minimum(log_size, most))
+    largest = jnp.finfo(df.dtype).max
+    most = math.log(float(largest)) * (1 - 1e-6)  # exp does not round it up
+    # A draw whose derivative may not be a number any more is held.
+    held = log_size > most - jnp.log1p(200 / df)
+    log_size = jnp.where(held, lax.stop_gradient(log_size), log_size)
+    size = jnp.where(log_size > most, largest, jnp.exp(jnp.minimum(log_size, most)))
+    return jnp.sign(normal) * size
 
 
 def _normal(key: Key, df: Array) -> tuple[Array, Key]:
