@@ -1,9 +1,11 @@
 """Random variables inside JAX/Flax networks, with gradients you can trust."""
 
+from stochastic_net import diagnostics as diagnostics
 from stochastic_net import distributions as distributions
 from stochastic_net import moments as moments
 from stochastic_net import nn as nn
 from stochastic_net import random as random
+from stochastic_net.diagnostics import check_moments as check_moments
 from stochastic_net.distributions import Gaussian as Gaussian
 from stochastic_net.distributions import kl as kl
 from stochastic_net.distributions import sample as sample
@@ -11,4 +13,15 @@ from stochastic_net.moments import propagate as propagate
 
 __version__ = "0.1.0"
 
-__all__ = ["Gaussian", "distributions", "kl", "moments", "nn", "propagate", "random", "sample"]
+__all__ = [
+    "Gaussian",
+    "check_moments",
+    "diagnostics",
+    "distributions",
+    "kl",
+    "moments",
+    "nn",
+    "propagate",
+    "random",
+    "sample",
+]

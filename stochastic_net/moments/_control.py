@@ -15,6 +15,7 @@ from stochastic_net.moments._interpret import interpret
 from stochastic_net.moments._registry import called_by, refuse, register
 from stochastic_net.moments._tape import Moments, Tape, current, running
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
+from stochastic_net.moments._watch import CALLS, watching
 
 Packed = tuple[Array, ...]  # (mean, var) of a random value, (array,) of a constant
 
@@ -23,7 +24,7 @@ def _closed(program: Any) -> core.ClosedJaxpr:
     return program if isinstance(program, core.ClosedJaxpr) else core.ClosedJaxpr(program, ())
 
 
-@register(p.jit_p, p.closed_call_p, p.remat_p, p.custom_jvp_call_p, p.custom_vjp_call_p)
+@register(*CALLS)
 def call(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """What is called is interpreted too."""
     names = ("jaxpr", "call_jaxpr", "fun_jaxpr")
@@ -137,7 +138,7 @@ def _inside(
     eqn: JaxprEqn, program: core.ClosedJaxpr, packed: list, read: Callable[[Value], Any]
 ) -> list:
     """What `read` says of the program's outputs; a tape outside is not written from within."""
-    with called_by(eqn), running(current() and _Barred(eqn)):
+    with called_by(eqn), running(current() and _Barred(eqn)), watching(None):
         return list(map(read, interpret(program, list(map(_unpack, packed)))))
 
 

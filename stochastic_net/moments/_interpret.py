@@ -7,6 +7,7 @@ from stochastic_net.moments._no_rule import NoRule
 from stochastic_net.moments._otherwise import fallback
 from stochastic_net.moments._registry import RULES, refuse
 from stochastic_net.moments._values import Value, is_random
+from stochastic_net.moments._watch import CALLS, watched
 
 
 def interpret(jaxpr: core.ClosedJaxpr, operands: list[Value]) -> list[Value]:
@@ -20,10 +21,13 @@ def interpret(jaxpr: core.ClosedJaxpr, operands: list[Value]) -> list[Value]:
 
     for eqn in program.eqns:
         inputs = [read(atom) for atom in eqn.invars]
-        if any(map(is_random, inputs)):
-            outputs = _by_rule(eqn, inputs)
+        watch, outputs = watched(), list[Value]()
+        if any(map(is_random, inputs)) or (watch and eqn.primitive in CALLS):
+            outputs.extend(_by_rule(eqn, inputs))
         else:
-            outputs = _as_it_stands(eqn, inputs)
+            outputs.extend(_as_it_stands(eqn, inputs))
+        if watch:
+            watch.see(eqn, inputs, outputs)
         values |= dict(zip(eqn.outvars, outputs, strict=True))
     return [read(atom) for atom in program.outvars]
 

@@ -14,6 +14,7 @@ from stochastic_net.moments._interpret import interpret
 from stochastic_net.moments._otherwise import chosen, falling_back
 from stochastic_net.moments._tape import Replay, Tape, node, running
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
+from stochastic_net.moments._watch import Layers, Watch, watching
 
 Covariance: TypeAlias = Literal["diagonal", "adjoint"]
 Otherwise: TypeAlias = Literal["linearize", "sample"]
@@ -85,20 +86,47 @@ def propagate(
 
     @wraps(f)
     def moments_of_f(*args: PyTree, **kwargs: PyTree) -> PyTree:
-        leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_gaussian)
-        arrays = [x.mean if _is_gaussian(x) else jnp.asarray(x) for x in leaves]
-
-        def of_arrays(*arrays: Array) -> PyTree:
-            args, kwargs = jax.tree.unflatten(tree, arrays)
-            return f(*args, **kwargs)
-
-        program, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
+        program, leaves, shape = _trace(f, args, kwargs)
         run = partial(_run, program, leaves)
         with falling_back(instead() if instead else None):
             outputs = _adjoint(run) if covariance == "adjoint" else run(None)
-        return jax.tree.unflatten(jax.tree.structure(shape), list(map(_output, outputs)))
+        return jax.tree.unflatten(shape, list(map(_output, outputs)))
 
     return moments_of_f
+
+
+def layers(f: Callable[..., PyTree], *args: PyTree) -> Layers:
+    """The moments of what goes through the layers of f, and how to have its values at a point.
+
+    A layer is a matrix product, a convolution, a pooling, a maximum, a branch or a loop; what
+    comes out of each is there, and what goes in where an elementwise function made it.
+    """
+    program, leaves, _ = _trace(f, args, {})
+    seen = Watch()
+    with watching(seen):
+        _run(program, leaves, None)
+    moments = seen.random()
+
+    def at(*args: PyTree) -> list[Array]:
+        plain = Watch()
+        with watching(plain):
+            interpret(program, list(map(jnp.asarray, jax.tree.leaves(args))))
+        return [jnp.asarray(plain.values[place]) for place in moments]
+
+    return Layers([seen.labels[place] for place in moments], list(moments.values()), at)
+
+
+def _trace(f: Callable[..., PyTree], args: PyTree, kwargs: PyTree) -> tuple[Any, list, Any]:
+    """f as a program of its leaves, those leaves, and the structure of its value."""
+    leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_gaussian)
+    arrays = [x.mean if _is_gaussian(x) else jnp.asarray(x) for x in leaves]
+
+    def of_arrays(*arrays: Array) -> PyTree:
+        args, kwargs = jax.tree.unflatten(tree, arrays)
+        return f(*args, **kwargs)
+
+    program, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
+    return program, leaves, jax.tree.structure(shape)
 
 
 def _run(program, leaves: list, tape: Tape | None) -> list[Value]:

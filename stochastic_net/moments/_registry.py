@@ -48,10 +48,14 @@ def called_by(eqn: JaxprEqn) -> Iterator[None]:
         _calls.reset(token)
 
 
+def path() -> tuple[int, ...]:
+    """Which calls lead to the program that is run."""
+    return tuple(map(id, _calls.get()))
+
+
 def refuse(eqn: JaxprEqn, why: str = "") -> Any:
     """Raise `NoRule` for an equation."""
-    places = (_place(e) for e in (*_calls.get(), eqn))
-    at = next(filter(None, places), None)
+    at = user_line(eqn)
     raise NoRule(
         f"no rule for the moments of `{eqn.primitive.name}`"
         + (f", called at {at}" if at else "")
@@ -61,8 +65,12 @@ def refuse(eqn: JaxprEqn, why: str = "") -> Any:
     )
 
 
-def _place(eqn: JaxprEqn) -> str | None:
-    """The user's line that an equation comes from, as "file.py:12 (function)"."""
+def user_line(eqn: JaxprEqn) -> str | None:
+    """The user's line that calls an equation, as "file.py:12 (function)"."""
+    return next(filter(None, map(_line, (*_calls.get(), eqn))), None)
+
+
+def _line(eqn: JaxprEqn) -> str | None:
     traceback = eqn.source_info.traceback
     for frame in traceback.frames if traceback else ():
         name = frame.file_name
