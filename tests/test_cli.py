@@ -29,7 +29,7 @@ COMMAND = [
     "import sys, stochastic_net.cli as c; sys.exit(c.main())",
 ]
 QUICK = ["--epochs", "4", "--save-every", "15", "--draws", "4"]
-STEPS = 2 * 4 * 22  # two modes, four epochs of 1437 // 64 batches
+STEPS = 3 * 4 * 22  # three modes, four epochs of 1437 // 64 batches
 
 
 def environment(**extra):
@@ -111,7 +111,9 @@ def test_a_run_leaves_table_plots_metrics_and_checkpoints(finished):
     assert len(parameters(run)) == 2
     rows = json.loads((run / "report.json").read_text())
     assert {(row["mode"], row["test_set"]) for row in rows if row["test_set"]} == {
-        (mode, name) for mode in ("plain", "sample") for name in ("clean", "normal", "degraded")
+        (mode, name)
+        for mode in ("plain", "sample", "moments")
+        for name in ("clean", "normal", "degraded")
     }
     for word in ("loss", "steps/s", "left", "accuracy", "NLL", "Brier", "ECE", "plain", "sample"):
         assert word in done.stdout

@@ -307,6 +307,28 @@ def test_softmax_is_exact(std):
     chex.assert_trees_all_close(jnp.sqrt(got.var), single(np.sqrt(var)), atol=1e-3 * std + 2e-4)
 
 
+@pytest.mark.parametrize("std", [0.01, 0.3, 1.0, 3.0])
+def test_the_expected_log_sum_exp_and_its_derivatives(std):
+    mean, deviation = single([0.3, -1.0, 1.2]), single(std * np.array([1.0, 0.7, 1.3]))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
+    grid = np.stack(np.meshgrid(nodes, nodes, nodes, indexing="ij"), -1)
+    mass = np.einsum("i,j,k->ijk", *[weights / weights.sum()] * 3)
+    logits = mean + deviation * grid
+    total = np.log(np.exp(logits).sum(-1))
+    p = np.exp(logits - total[..., None])
+    x = sn.Gaussian(jnp.asarray(mean), jnp.asarray(deviation**2))
+    for run in (sn.moments.expected_log_sum_exp, jax.jit(sn.moments.expected_log_sum_exp)):
+        assert abs(run(x) - (mass * total).sum()) < 1e-3
+    slopes = jax.jit(jax.grad(sn.moments.expected_log_sum_exp))(x)
+    first, bend = np.einsum("ijk,ijkl->l", mass, p), np.einsum("ijk,ijkl->l", mass, p * (1 - p))
+    chex.assert_trees_all_close(slopes.mean, single(first), atol=5e-4)
+    chex.assert_trees_all_close(slopes.var, single(bend / 2), atol=5e-4)
+    two = jax.tree.map(lambda a: jnp.stack([a, 2 * a], 1), x)
+    chex.assert_trees_all_close(
+        sn.moments.expected_log_sum_exp(two, 0)[0], sn.moments.expected_log_sum_exp(x), rtol=1e-5
+    )
+
+
 def test_max_pool_and_reductions():
     x = pair(RNG.normal(size=(1, 4, 4, 1)), np.full((1, 4, 4, 1), 0.04))
     draws = x.sample(jax.random.key(0), (40_000,))

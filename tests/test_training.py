@@ -129,14 +129,14 @@ def test_a_probability_of_zero_costs_much_but_not_everything():
 # --- the step -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["plain", "sample"])
+@pytest.fixture(scope="module", params=["plain", "sample", "moments"])
 def task(request, digits):
     return Task(Config(batch_size=64, draws=4), digits, request.param)
 
 
 def test_the_step_compiles_once_and_learns(task):
     state = task.initial_state()
-    chex.clear_trace_counter()  # chex counts by name, and both modes have a `step`
+    chex.clear_trace_counter()  # chex counts by name, and all modes have a `step`
     step = chex.assert_max_traces(task._step.__wrapped__, n=1)
     step, losses = jax.jit(step, donate_argnums=0), []
     for i in range(40):
@@ -147,8 +147,8 @@ def test_the_step_compiles_once_and_learns(task):
     chex.assert_tree_all_finite((state.params, state.opt_state))
 
 
-def test_both_modes_start_from_the_same_network(digits):
-    states = [Task(Config(), digits, mode).initial_state() for mode in ("plain", "sample")]
+def test_all_modes_start_from_the_same_network(digits):
+    states = [Task(Config(), digits, mode).initial_state() for mode in Config().modes()]
     chex.assert_trees_all_equal(*(jax.tree.leaves(state.params) for state in states))
 
 

@@ -99,7 +99,9 @@ class MomentReport:
 
     @property
     def findings(self) -> list[str]:
-        """Where mean or deviation first fails, why, and what to do; nothing where all is well."""
+        """Where mean or deviation first fails, why, and what to do; nothing where `ok`."""
+        if self.ok:
+            return []
         for index, layer in enumerate(self.layers):
             figures = layer.summary()
             if fault := _fault(figures):

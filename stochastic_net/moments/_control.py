@@ -24,7 +24,7 @@ def _closed(program: Any) -> core.ClosedJaxpr:
     return program if isinstance(program, core.ClosedJaxpr) else core.ClosedJaxpr(program, ())
 
 
-@register(*CALLS)
+@register("control", *CALLS)
 def call(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """What is called is interpreted too."""
     names = ("jaxpr", "call_jaxpr", "fun_jaxpr")
@@ -33,7 +33,7 @@ def call(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         return interpret(_closed(program), operands)
 
 
-@register(p.cond_p)
+@register("control", p.cond_p)
 def branch(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Any branch of a constant index; a value is random if it is in any of them."""
     index, *operands = operands
@@ -46,7 +46,7 @@ def branch(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     return list(map(_unpack, lax.switch(index, runs, packed)))
 
 
-@register(p.scan_p)
+@register("control", p.scan_p)
 def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Step by step; what is carried is random if it ever becomes so."""
     consts, carried = _counts(eqn)
@@ -83,7 +83,7 @@ def _counts(eqn: JaxprEqn) -> tuple[int, int]:
     return as_outside(eqn.invars, program.in_avals) - carried, carried
 
 
-@register(p.while_p)
+@register("control", p.while_p)
 def loop(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """As long as a constant says."""
     first, second = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]

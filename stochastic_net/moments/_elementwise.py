@@ -57,7 +57,7 @@ ELEMENTWISE = (
 )
 
 
-@register(*ELEMENTWISE)
+@register("fused", *ELEMENTWISE)
 def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """A value of the one root of its operands, or the moments of independent ones."""
     shape: Shape = getattr(eqn.outvars[0].aval, "shape", ())

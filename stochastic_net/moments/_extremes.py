@@ -29,7 +29,7 @@ def largest(mean: Array, var: Array) -> Moments:
     return mean[0], var[0]
 
 
-@register(p.reduce_max_p, p.reduce_min_p)
+@register("approximated", p.reduce_max_p, p.reduce_min_p)
 def reduce(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Over the axes of the equation."""
     mean, var = moments(operands[0])
@@ -46,7 +46,7 @@ def _flat_first(x: Array, axes: tuple[int, ...]) -> Array:
     return x.reshape(-1, *x.shape[len(axes) :])
 
 
-@register(p.reduce_window_max_p, p.reduce_window_min_p)
+@register("approximated", p.reduce_window_max_p, p.reduce_window_min_p)
 def pool(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Over windows; what pads them is never the largest."""
     sign = 1 if eqn.primitive is p.reduce_window_max_p else -1

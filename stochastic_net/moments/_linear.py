@@ -14,6 +14,7 @@ from stochastic_net.moments._values import Elementwise, Value, gaussian, is_rand
 
 
 @register(
+    "exact",
     *(p.reshape_p, p.transpose_p, p.broadcast_in_dim_p, p.slice_p, p.squeeze_p, p.rev_p),
     *(p.copy_p, p.reduce_precision_p, p.device_put_p, p.sharding_constraint_p),
     *(p.name_p, p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.pad_p),
@@ -31,7 +32,7 @@ def _origin(eqn: JaxprEqn, x: Value) -> object:
     return origin(x) if eqn.primitive in (p.broadcast_in_dim_p, p.reshape_p) else None
 
 
-@register(p.stop_gradient_p)
+@register("exact", p.stop_gradient_p)
 def stop_gradient(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """A maximum that its author takes for a constant is one, at its mean."""
     if isinstance(origin(operands[0]), Largest):
@@ -48,7 +49,7 @@ _INDICES = {  # which operands are places
 }
 
 
-@register(*_INDICES)
+@register("exact", *_INDICES)
 def pick(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """At constant places."""
     places = operands[_INDICES[eqn.primitive]]
@@ -62,7 +63,7 @@ def pick(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     return [gaussian(apply(0), apply(1))]
 
 
-@register(p.dot_general_p, p.conv_general_dilated_p)
+@register("exact", p.dot_general_p, p.conv_general_dilated_p)
 def bilinear(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Sums of products of independent elements: var = m_x^2 v_y + v_x m_y^2 + v_x v_y, summed."""
     apply = partial(eqn.primitive.bind, **eqn.params)

@@ -4,7 +4,7 @@ import contextvars
 import pathlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import jax
 from jax.extend.core import JaxprEqn, Primitive
@@ -16,6 +16,8 @@ from stochastic_net.moments._values import Value
 Rule = Callable[[JaxprEqn, list[Value]], list[Value]]
 RULES: dict[Primitive, Rule] = {}
 
+Kind = Literal["exact", "fused", "approximated", "control", "your own", "no rule"]
+_KINDS: dict[Primitive, Kind] = {}
 
 _LIBRARIES = (
     str(pathlib.Path(__file__).parents[1]),  # and not a clone of that name, where the user may be
@@ -25,14 +27,32 @@ _LIBRARIES = (
 )
 
 
-def register(*primitives: Primitive) -> Callable[[Rule], Rule]:
+def register(kind: Kind, *primitives: Primitive) -> Callable[[Rule], Rule]:
     """Make the decorated function the rule of these primitives."""
 
     def add(rule: Rule) -> Rule:
         RULES.update(dict.fromkeys(primitives, rule))
+        _KINDS.update(dict.fromkeys(primitives, kind))
         return rule
 
     return add
+
+
+def kind_of_rule(primitive: Primitive) -> Kind:
+    """What `propagate` does with a primitive.
+
+    Returns:
+      "exact" on mean and variance of independent elements; "fused" with the elementwise operations
+      around it; "approximated" by taking a maximum for Gaussian; "control" where the program inside
+      is run by its own rules; "your own"; or "no rule".
+
+    Example:
+      >>> import stochastic_net as sn
+      >>> from jax.extend.core import primitives
+      >>> sn.moments.kind_of_rule(primitives.tanh_p), sn.moments.kind_of_rule(primitives.fft_p)
+      ('fused', 'no rule')
+    """
+    return _KINDS.get(primitive, "no rule")
 
 
 _calls: contextvars.ContextVar[tuple[JaxprEqn, ...]] = contextvars.ContextVar("calls", default=())

@@ -45,7 +45,7 @@ def rule(primitive: Primitive) -> Callable[[Moment], Moment]:
         )
 
     def add(function: Moment) -> Moment:
-        @register(primitive)
+        @register("your own", primitive)
         def apply(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
             outputs = function(*map(_outside, operands), **eqn.params)
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)

@@ -33,7 +33,19 @@ _LEFT, _RIGHT = 15.0, 3.5  # of s, beyond where 1 / S lies: e^s and e^{-e^s} hav
 
 def softmax(mean: Array, var: Array, axes: tuple[int, ...]) -> Moments:
     """E and Var of softmax over `axes`, elementwise."""
-    scale = jnp.where(var > 0, jnp.sqrt(jnp.where(var > 0, var, 1.0)), 0.0)
+    first, second, _ = integrals(mean, var, axes)
+    small_var = _explained(first, var, axes)
+    far = jnp.maximum(second - first * first, 0.0)
+    small = _scale(var).max(axes, keepdims=True) < _SMALL
+    return first, jnp.where(small, small_var, far)
+
+
+def integrals(mean: Array, var: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """E p and E p^2 elementwise, and E log S over `axes`, which are kept with size 1.
+
+    The last is -gamma - a - int_a^inf prod_j G_j(s) ds for an a where the product is still 1.
+    """
+    scale = _scale(var)
     count = math.prod(mean.shape[axis] for axis in axes)
     most = (mean + 4 * scale).max(axes, keepdims=True) + math.log(count)
     least = (mean - 4 * scale).max(axes, keepdims=True)
@@ -44,7 +56,7 @@ def softmax(mean: Array, var: Array, axes: tuple[int, ...]) -> Moments:
     weight = np.exp(-0.5 * eps**2)
     eps, weight = (np.asarray(x, mean.dtype) for x in (eps, weight / weight.sum()))
 
-    def at(total: Moments, k: Array) -> tuple[Moments, None]:
+    def at(total: tuple[Array, ...], k: Array) -> tuple[tuple[Array, ...], None]:
         s = low + k * step
 
         def inner(sums: tuple, node: tuple) -> tuple[tuple, None]:
@@ -58,15 +70,19 @@ def softmax(mean: Array, var: Array, axes: tuple[int, ...]) -> Moments:
         zero = jnp.zeros_like(mean)
         (g, h, k2), _ = lax.scan(inner, (zero, zero, zero), (eps, weight))
         log_g = jnp.log(jnp.maximum(g, jnp.finfo(g.dtype).tiny))
-        others = jnp.exp(log_g.sum(axes, keepdims=True) - log_g) * step
-        return (total[0] + others * h, total[1] + others * k2), None
+        log_product = log_g.sum(axes, keepdims=True)
+        others = jnp.exp(log_product - log_g) * step
+        share = step * jnp.where(k == 0, 0.5, 1.0).astype(step.dtype)
+        parts = (others * h, others * k2, share * jnp.exp(log_product))
+        return tuple(t + x for t, x in zip(total, parts, strict=True)), None
 
-    zero = jnp.zeros_like(mean)
-    (first, second), _ = lax.scan(at, (zero, zero), jnp.arange(_OUTER, dtype=mean.dtype))
-    small_var = _explained(first, var, axes)
-    far = jnp.maximum(second - first * first, 0.0)
-    small = scale.max(axes, keepdims=True) < _SMALL
-    return first, jnp.where(small, small_var, far)
+    zeros = jnp.zeros_like(mean), jnp.zeros_like(mean), jnp.zeros_like(low)
+    (first, second, area), _ = lax.scan(at, zeros, jnp.arange(_OUTER, dtype=mean.dtype))
+    return first, second, -low - area - np.asarray(np.euler_gamma, mean.dtype)
+
+
+def _scale(var: Array) -> Array:
+    return jnp.where(var > 0, jnp.sqrt(jnp.where(var > 0, var, 1.0)), 0.0)
 
 
 def _explained(p: Array, var: Array, axes: tuple[int, ...]) -> Array:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from stochastic_net.training._errors import InputError
 from stochastic_net.training._files import write_whole
 
-Mode = Literal["plain", "sample"]
+Mode = Literal["plain", "sample", "moments"]
 
 SENSED = ("digits", "mnist5k")  # images that the sensor measures; any other data is a file
 _KEY_IMPLS = ("threefry2x32", "threefry4x32", "philox2x32", "philox4x32")
@@ -22,8 +22,9 @@ class Config:
     """What to train on: digits (1,797 images, 8x8), mnist5k (5,000 images, 28x28), or FILE.npz
     with the arrays mean and var, of shape (examples, height, width) or (examples, height, width,
     channels), and label, of shape (examples,)."""
-    mode: Literal["compare", "plain", "sample"] = "compare"
-    """plain ignores the variance, sample draws from the pair, compare trains both, one by one."""
+    mode: Literal["compare", "plain", "sample", "moments"] = "compare"
+    """plain ignores the variance, sample draws from the pair, moments carries mean and variance
+    through the network, compare trains all three, one by one."""
     epochs: int = 60
     """How often training sees every example."""
     batch_size: int = 64
@@ -47,7 +48,7 @@ class Config:
 
     def modes(self) -> tuple[Mode, ...]:
         """The modes to train, in order."""
-        return ("plain", "sample") if self.mode == "compare" else (self.mode,)
+        return ("plain", "sample", "moments") if self.mode == "compare" else (self.mode,)
 
     def check(self) -> "Config":
         """The settings with an absolute path to the data.

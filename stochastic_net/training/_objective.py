@@ -1,4 +1,4 @@
-"""What the two modes make of the pair: the logits, the loss, the predicted probabilities."""
+"""What the modes make of the pair: the logits, the loss, the predicted probabilities."""
 
 from collections.abc import Callable
 from typing import cast
@@ -9,6 +9,7 @@ import optax
 
 from stochastic_net._types import Array, Key
 from stochastic_net.distributions import Gaussian
+from stochastic_net.moments import expected_log_sum_exp, propagate
 from stochastic_net.nn import StochasticNet
 from stochastic_net.training._config import Mode
 from stochastic_net.training._dataset import Examples
@@ -32,17 +33,33 @@ def sampled(net: StochasticNet, x: Gaussian, keys: Array) -> Array:
     return jax.vmap(net)(x, keys)
 
 
+def propagated(net: StochasticNet, x: Gaussian) -> Gaussian:
+    """The mean and variance of the logits, without a draw."""
+    encoder = cast("Callable[[Gaussian], Gaussian]", net.encoder)
+    return propagate(net.decoder)(encoder(x))
+
+
 LOGITS: dict[Mode, Logits] = {"plain": plain, "sample": sampled}
 
 
 def loss(net: StochasticNet, batch: Examples, key: Key, mode: Mode) -> Array:
-    """Mean cross-entropy; in mode sample one draw's, an upper bound on that of the average."""
+    """Mean cross-entropy: of one draw in mode sample, expected over the logits in mode moments.
+
+    Both are upper bounds on the cross-entropy of the average prediction.
+    """
+    if mode == "moments":
+        logits = propagated(net, batch.pair)
+        own = jnp.take_along_axis(logits.mean, batch.label[:, None], axis=-1)[:, 0]
+        return (expected_log_sum_exp(logits) - own).mean()
     logits = LOGITS[mode](net, batch.pair, example_keys(key, batch))
     return optax.softmax_cross_entropy_with_integer_labels(logits, batch.label).mean()
 
 
 def probabilities(net: StochasticNet, batch: Examples, key: Key, mode: Mode, draws: int) -> Array:
-    """p(class) of shape (batch, classes); in mode sample the average over `draws` draws."""
+    """p(class) of shape (batch, classes): its expectation, in mode sample over `draws` draws."""
+    if mode == "moments":
+        p = propagate(jax.nn.softmax)(propagated(net, batch.pair)).mean
+        return p / p.sum(-1, keepdims=True)
 
     def once(draw: Array) -> Array:
         # A fold a draw. Splitting every example's key instead computes the same law, but XLA:CPU

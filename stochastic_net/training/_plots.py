@@ -12,7 +12,7 @@ from stochastic_net.training._dataset import Dataset
 from stochastic_net.training._evaluation import Evaluation
 from stochastic_net.training._files import write_whole
 
-_COLOURS = {"plain": "#c1652f", "sample": "#1f6f8b"}
+_COLOURS = {"plain": "#c1652f", "sample": "#1f6f8b", "moments": "#5b8c3e"}
 _SHOWN_BIN = 5
 _LEVEL_AXIS = "noise level of the test set (training: 1)"
 
