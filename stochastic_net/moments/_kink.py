@@ -25,7 +25,7 @@ from stochastic_net.moments._flat import flatly
 from stochastic_net.moments._precision import rounded, wide
 from stochastic_net.moments._tail import standard
 from stochastic_net.moments._tape import Moments, node
-from stochastic_net.random._fence import both
+from stochastic_net.random._fence import both, once
 
 
 @flatly
@@ -40,19 +40,44 @@ def _relu(mean: Array, var: Array) -> Moments:
     out_mean = jnp.where(below, 0.0, mean) + x.scale * x.first
     less = x.second + x.first * (2 * x.t + x.first)
     inner = jnp.where(below, x.second - x.first * x.first, 1 - less)
-    return out_mean, jnp.where(x.point, jnp.where(mean > 0, var, 0.0), var * inner)
+    return both(out_mean, jnp.where(x.point, jnp.where(mean > 0, var, 0.0), var * inner))
+
+
+def _slopes(mean: Array, var: Array, out_mean: Array) -> tuple[Moments, Moments]:
+    """The derivatives of E and Var by the mean, and by the variance."""
+    x = standard(mean, var)
+    above, under = positive_part(mean, var), positive_part(-mean, var)
+    var_by_var = above - x.density * (x.first + jnp.where(mean < 0, 0.0, x.t))
+    return (above, 2 * out_mean * under), (0.5 * x.density * x.inverse, var_by_var)
 
 
 @_relu.defjvp
 def _relu_jvp(primals, tangents):
     mean, var = primals
-    dm, dv = tangents
     out_mean, out_var = _relu(mean, var)
-    x, below = standard(mean, var), mean < 0
-    above, under = positive_part(mean, var), positive_part(-mean, var)
-    by_var = above - x.density * (x.first + jnp.where(below, 0.0, x.t))
-    d_mean = above * dm + x.density / (2 * x.scale) * dv
-    return (out_mean, out_var), (d_mean, 2 * out_mean * under * dm + by_var * dv)
+    by_mean, by_var = _slopes(mean, var, out_mean)
+    return (out_mean, out_var), _moved(by_mean, by_var, tangents)
+
+
+@jax.custom_jvp
+def _packed_relu(mean: Array, var: Array) -> Moments:
+    """The same for where its derivatives go into many passes: each is made once."""
+    return _relu(mean, var)
+
+
+@_packed_relu.defjvp
+def _packed_relu_jvp(primals, tangents):
+    mean, var = primals
+    out_mean, out_var = _relu(mean, var)
+    by_mean, by_var = (both(*x) for x in _slopes(mean, var, out_mean))
+    return (out_mean, out_var), _moved(by_mean, by_var, tangents)
+
+
+def _moved(by_mean: Moments, by_var: Moments, tangents: tuple[Array, Array]) -> Moments:
+    first, second = (
+        a * tangents[0] + b * tangents[1] for a, b in zip(by_mean, by_var, strict=True)
+    )
+    return first, second
 
 
 @jax.custom_jvp
@@ -69,8 +94,9 @@ def _positive_part_jvp(primals, tangents):
     dm, dv = tangents
     x = standard(mean, var)
     a = jnp.where(mean < 0, -x.t, x.t)
-    by_var = a * x.density / (2 * jnp.where(x.point, 1.0, var))
-    return positive_part(mean, var), x.density / x.scale * dm - by_var * dv
+    peak = x.density * x.inverse
+    by_mean, by_var = both(peak, -0.5 * a * peak * x.inverse)
+    return positive_part(mean, var), by_mean * dm + by_var * dv
 
 
 def absolute(mean: Array, var: Array) -> Moments:
@@ -92,8 +118,8 @@ def larger(x: Moments, y: Moments) -> Moments:
     high = tuple(jnp.where(swap, b, a) for a, b in zip(x, y, strict=True))
     low = tuple(jnp.where(swap, a, b) for a, b in zip(x, y, strict=True))
     gap, spread = low[0] - high[0], low[1] + high[1]
-    more, more_var = both(*_relu(gap, spread))
-    share = positive_part(gap, spread)
+    more, more_var = _packed_relu(gap, spread)
+    share = once(positive_part(gap, spread))
     var = jnp.maximum(high[1] + more_var - 2 * high[1] * share, 0)
     kept = jnp.square(1 - share) * high[1] + jnp.square(share) * low[1]
     out_mean, out_var = rounded(both(high[0] + more, var), like)

@@ -17,6 +17,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._chebyshev import half_line_series
+from stochastic_net.random._elementary import inverse_root, reciprocal
 from stochastic_net.random._mills import mills, mills_gap
 
 # (1 + t)^3 I_2(t) in Chebyshev polynomials of (t - 5) / (t + 5), from 80 digits.
@@ -64,6 +65,7 @@ class Standard(NamedTuple):
     """A Gaussian in units of its deviation, as far as a kink at 0 sees it."""
 
     scale: Array  # sqrt(var), 1 for a point
+    inverse: Array  # 1 / scale
     point: Array  # whether var counts as zero
     t: Array  # |mean| / scale
     density: Array  # phi(t), 0 for a point
@@ -76,16 +78,17 @@ def standard(mean: Array, var: Array) -> Standard:
     """`mean` and `var` in units of the deviation, phi to the last digits however far out."""
     point = var < jnp.finfo(var.dtype).tiny
     safe = jnp.where(point, 1.0, var)
-    scale = jnp.sqrt(safe)
-    t = jnp.minimum(jnp.abs(mean) / scale, _FAR)
-    density = jnp.where(point, 0.0, _density(jnp.abs(mean), scale, safe, t))
-    fall = 1 / (1 + t)
+    inverse = inverse_root(safe)
+    scale = safe * inverse
+    t = jnp.minimum(jnp.abs(mean) * inverse, _FAR)
+    density = jnp.where(point, 0.0, _density(jnp.abs(mean), scale, inverse, safe, t))
+    fall = reciprocal(1 + t)
     second = half_line_series(_I2, 5.0, t) * fall * fall * fall
     tails = (density * r for r in (mills(t), mills_gap(t), second))
-    return Standard(scale, point, t, density, *tails)
+    return Standard(scale, inverse, point, t, density, *tails)
 
 
-def _density(size: Array, scale: Array, var: Array, t: Array) -> Array:
+def _density(size: Array, scale: Array, inverse: Array, var: Array, t: Array) -> Array:
     """exp(-size^2 / (2 var)) / sqrt(2 pi): t is that ratio rounded, and so is `scale`.
 
     A rounding of t is one of t^2 in the result, 1e-5 in float32 where it is still a normal number;
@@ -95,7 +98,7 @@ def _density(size: Array, scale: Array, var: Array, t: Array) -> Array:
     back, back_rest = _product(t, scale)
     root, root_rest = _product(scale, scale)
     gap = ((back - size) + back_rest) * (back + size) + square * ((var - root) - root_rest)
-    lost = jnp.where(square < _NEGLIGIBLE, 0.5 * (gap / var - square_rest), 0.0)
+    lost = jnp.where(square < _NEGLIGIBLE, 0.5 * (gap * inverse * inverse - square_rest), 0.0)
     lost = lax.stop_gradient(lost)  # rounding has no derivative
     return jnp.exp(-0.5 * square) * ((1 + lost) * (1 / math.sqrt(2 * math.pi)))
 

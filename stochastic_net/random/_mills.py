@@ -8,6 +8,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._chebyshev import half_line_series
+from stochastic_net.random._elementary import reciprocal
 from stochastic_net.random._quadrature import unit_nodes
 
 # (1 + x) R(x) in Chebyshev polynomials of (x - 3.5) / (x + 3.5), from 40 digits (the form is that
@@ -82,12 +83,12 @@ LINEAR = 0.5  # below this exponent an interval's mass is integrated, above it i
 
 def mills(x: Array) -> Array:
     """R(x) = Q(x) / phi(x) for x >= 0, Q the upper tail of N(0, 1) and phi its density."""
-    return half_line_series(_MILLS, 3.5, x) / (1 + x)
+    return half_line_series(_MILLS, 3.5, x) * reciprocal(1 + x)
 
 
 def mills_gap(x: Array) -> Array:
     """1 - x R(x) for x >= 0, which falls as 1 / x^2 and would cancel."""
-    return half_line_series(_GAP, 5.0, x) / jnp.square(1 + x)
+    return half_line_series(_GAP, 5.0, x) * jnp.square(reciprocal(1 + x))
 
 
 def tail_mass(start: Array, length: Array) -> Array:
