@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -135,11 +136,14 @@ class LSTM(nnx.Module):
     """Rows read from top to bottom."""
 
     def __init__(self, rngs: nnx.Rngs, width: int = 64) -> None:
-        self.cell = nnx.RNN(nnx.OptimizedLSTMCell(28, width, rngs=rngs))
+        self.width, self.cell = width, nnx.OptimizedLSTMCell(28, width, rngs=rngs)
         self.logits = nnx.Linear(width, 10, rngs=rngs)
 
     def __call__(self, x):
-        return self.logits(self.cell(x[..., 0])[:, -1])
+        start = jnp.zeros((x.shape[0], self.width))
+        rows = jnp.moveaxis(x[..., 0], 1, 0)
+        (_, last), _ = jax.lax.scan(self.cell, (start, start), rows)
+        return self.logits(last)
 
 
 NETWORKS = {
