@@ -21,6 +21,13 @@ import stochastic_net as sn
 from stochastic_net.moments import _kink as kink
 
 RNG = np.random.default_rng(0)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def the_same_numbers():
+    """For a test, whichever run before it on its worker."""
+    RNG.bit_generator.state = START
 
 
 def single(x):

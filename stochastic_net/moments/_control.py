@@ -13,9 +13,9 @@ from jax.extend.core import primitives as p
 from stochastic_net._types import Array
 from stochastic_net.moments._interpret import interpret
 from stochastic_net.moments._registry import called_by, refuse, register
-from stochastic_net.moments._tape import Moments, Tape, current, running
+from stochastic_net.moments._tape import Moments, Tape, tape
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
-from stochastic_net.moments._watch import CALLS, watching
+from stochastic_net.moments._watch import CALLS, watch
 
 Packed = tuple[Array, ...]  # (mean, var) of a random value, (array,) of a constant
 
@@ -138,7 +138,7 @@ def _inside(
     eqn: JaxprEqn, program: core.ClosedJaxpr, packed: list, read: Callable[[Value], Any]
 ) -> list:
     """What `read` says of the program's outputs; a tape outside is not written from within."""
-    with called_by(eqn), running(current() and _Barred(eqn)), watching(None):
+    with called_by(eqn), tape.being(tape.get() and _Barred(eqn)), watch.being(None):
         return list(map(read, interpret(program, list(map(_unpack, packed)))))
 
 

@@ -7,7 +7,7 @@ from stochastic_net.moments._no_rule import NoRule
 from stochastic_net.moments._otherwise import fallback
 from stochastic_net.moments._registry import RULES, refuse
 from stochastic_net.moments._values import Value, is_random
-from stochastic_net.moments._watch import CALLS, watched
+from stochastic_net.moments._watch import CALLS, watch
 
 
 def interpret(jaxpr: core.ClosedJaxpr, operands: list[Value]) -> list[Value]:
@@ -21,19 +21,19 @@ def interpret(jaxpr: core.ClosedJaxpr, operands: list[Value]) -> list[Value]:
 
     for eqn in program.eqns:
         inputs = [read(atom) for atom in eqn.invars]
-        watch, outputs = watched(), list[Value]()
-        if any(map(is_random, inputs)) or (watch and eqn.primitive in CALLS):
+        watcher, outputs = watch.get(), list[Value]()
+        if any(map(is_random, inputs)) or (watcher and eqn.primitive in CALLS):
             outputs.extend(_by_rule(eqn, inputs))
         else:
             outputs.extend(_as_it_stands(eqn, inputs))
-        if watch:
-            watch.see(eqn, inputs, outputs)
+        if watcher:
+            watcher.see(eqn, inputs, outputs)
         values |= dict(zip(eqn.outvars, outputs, strict=True))
     return [read(atom) for atom in program.outvars]
 
 
 def _by_rule(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
-    rule, instead = RULES.get(eqn.primitive) or (lambda eqn, _: refuse(eqn)), fallback()
+    rule, instead = RULES.get(eqn.primitive) or (lambda eqn, _: refuse(eqn)), fallback.get()
     if instead is None:
         return rule(eqn, inputs)
     try:

@@ -1,8 +1,6 @@
 """What is done with an operation that has no rule, where the user has said so."""
 
-import contextvars
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
 from typing import TypeAlias
 
@@ -13,6 +11,7 @@ from jax.extend.core import JaxprEqn
 
 from stochastic_net._types import Array, Key
 from stochastic_net.distributions import Gaussian
+from stochastic_net.moments._current import Current
 from stochastic_net.moments._values import Elementwise, Value, gaussian, split
 from stochastic_net.random import check_key
 
@@ -20,24 +19,7 @@ Fallback: TypeAlias = Callable[[JaxprEqn, list[Value]], list[Value]]
 
 _BATCH = 16  # rows of a Jacobian at a time
 
-_fallback: contextvars.ContextVar[Fallback | None] = contextvars.ContextVar(
-    "otherwise", default=None
-)
-
-
-def fallback() -> Fallback | None:
-    """What the user has asked for, if anything."""
-    return _fallback.get()
-
-
-@contextmanager
-def falling_back(to: Fallback | None) -> Iterator[None]:
-    """With that in the place of missing rules."""
-    token = _fallback.set(to)
-    try:
-        yield
-    finally:
-        _fallback.reset(token)
+fallback: Current[Fallback | None] = Current("fallback", None)  # in the place of missing rules
 
 
 def chosen(word: str | None, key: Key | None, num_samples: int) -> Callable[[], Fallback] | None:

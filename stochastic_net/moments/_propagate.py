@@ -11,10 +11,10 @@ from stochastic_net._types import Array, Key, PyTree
 from stochastic_net.distributions import Gaussian
 from stochastic_net.moments import _control, _elementwise, _extremes, _linear  # noqa: F401
 from stochastic_net.moments._interpret import interpret
-from stochastic_net.moments._otherwise import chosen, falling_back
-from stochastic_net.moments._tape import Replay, Tape, node, running
+from stochastic_net.moments._otherwise import chosen, fallback
+from stochastic_net.moments._tape import Replay, Tape, node, tape
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
-from stochastic_net.moments._watch import Layers, Watch, watching
+from stochastic_net.moments._watch import Layers, Watch, watch
 
 Covariance: TypeAlias = Literal["diagonal", "adjoint"]
 Otherwise: TypeAlias = Literal["linearize", "sample"]
@@ -88,7 +88,7 @@ def propagate(
     def moments_of_f(*args: PyTree, **kwargs: PyTree) -> PyTree:
         program, leaves, shape = _trace(f, args, kwargs)
         run = partial(_run, program, leaves)
-        with falling_back(instead() if instead else None):
+        with fallback.being(instead() if instead else None):
             outputs = _adjoint(run) if covariance == "adjoint" else run(None)
         return jax.tree.unflatten(shape, list(map(_output, outputs)))
 
@@ -103,13 +103,13 @@ def layers(f: Callable[..., PyTree], *args: PyTree) -> Layers:
     """
     program, leaves, _ = _trace(f, args, {})
     seen = Watch()
-    with watching(seen):
+    with watch.being(seen):
         _run(program, leaves, None)
     moments = seen.random()
 
     def at(*args: PyTree) -> list[Array]:
         plain = Watch()
-        with watching(plain):
+        with watch.being(plain):
             interpret(program, list(map(jnp.asarray, jax.tree.leaves(args))))
         return [jnp.asarray(plain.values[place]) for place in moments]
 
@@ -129,9 +129,9 @@ def _trace(f: Callable[..., PyTree], args: PyTree, kwargs: PyTree) -> tuple[Any,
     return program, leaves, jax.tree.structure(shape)
 
 
-def _run(program, leaves: list, tape: Tape | None) -> list[Value]:
+def _run(program, leaves: list, to: Tape | None) -> list[Value]:
     """The program's outputs, with nodes for its random inputs and for what is not linear in it."""
-    with running(tape):
+    with tape.being(to):
         inputs = [
             gaussian(*node(x.mean, x.var, lambda x=x: x.var)) if _is_gaussian(x) else jnp.asarray(x)
             for x in leaves
@@ -142,14 +142,14 @@ def _run(program, leaves: list, tape: Tape | None) -> list[Value]:
 
 def _adjoint(run: Callable[[Tape | None], list[Value]]) -> list[Value]:
     """The same means, with variances from the derivatives of each output by every node."""
-    tape = Tape()
-    outputs = run(tape)
+    record = Tape()
+    outputs = run(record)
 
     def means(deviations: list[Array]) -> list[Array]:
-        return [x.moments()[0] for x in run(Replay(tape, deviations)) if is_random(x)]
+        return [x.moments()[0] for x in run(Replay(record, deviations)) if is_random(x)]
 
-    at, pull = jax.vjp(means, [jnp.zeros_like(rest) for rest in tape.rests])
-    new = iter((mean, _variance(pull, at, i, tape.rests)) for i, mean in enumerate(at))
+    at, pull = jax.vjp(means, [jnp.zeros_like(rest) for rest in record.rests])
+    new = iter((mean, _variance(pull, at, i, record.rests)) for i, mean in enumerate(at))
     return [gaussian(*next(new)) if is_random(x) else x for x in outputs]
 
 

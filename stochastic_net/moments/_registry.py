@@ -1,14 +1,14 @@
 """The one registry: primitive -> how its moments are had. Open to the user's own primitives."""
 
-import contextvars
 import pathlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import jax
 from jax.extend.core import JaxprEqn, Primitive
 
+from stochastic_net.moments._current import Current
 from stochastic_net.moments._no_rule import NoRule
 from stochastic_net.moments._values import Value
 
@@ -55,17 +55,12 @@ def kind_of_rule(primitive: Primitive) -> Kind:
     return _KINDS.get(primitive, "no rule")
 
 
-_calls: contextvars.ContextVar[tuple[JaxprEqn, ...]] = contextvars.ContextVar("calls", default=())
+_calls: Current[tuple[JaxprEqn, ...]] = Current("calls", ())
 
 
-@contextmanager
-def called_by(eqn: JaxprEqn) -> Iterator[None]:
+def called_by(eqn: JaxprEqn) -> AbstractContextManager[None]:
     """While the program inside `eqn` is run: its own equations may come from another caller's."""
-    token = _calls.set((*_calls.get(), eqn))
-    try:
-        yield
-    finally:
-        _calls.reset(token)
+    return _calls.being((*_calls.get(), eqn))
 
 
 def path() -> tuple[int, ...]:

@@ -10,14 +10,13 @@ with variances held fixed; its variance is sum (dy/dD)^2 Var D over the nodes, c
 paths that part and meet again included. Left out is that two functions of one X have correlated D.
 """
 
-import contextvars
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeAlias
 
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
+from stochastic_net.moments._current import Current
 
 Moments: TypeAlias = tuple[Array, Array]  # E and Var
 
@@ -48,25 +47,10 @@ class Replay(Tape):
         return mean + deviation, var
 
 
-_current: contextvars.ContextVar[Tape | None] = contextvars.ContextVar("tape", default=None)
-
-
-def current() -> Tape | None:
-    """The tape that is running, if one is."""
-    return _current.get()
-
-
-@contextmanager
-def running(tape: Tape | None) -> Iterator[None]:
-    """With that tape, or with none."""
-    token = _current.set(tape)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+tape: Current[Tape | None] = Current("tape", None)
 
 
 def node(mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
     """The moments of a node, of whose variance `rest()` is not in its operands."""
-    tape = current()
-    return (mean, var) if tape is None else tape.enter(mean, var, rest)
+    running = tape.get()
+    return (mean, var) if running is None else running.enter(mean, var, rest)

@@ -1,8 +1,6 @@
 """The values between the layers of a program: what an accuracy meter looks at."""
 
-import contextvars
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from jax.extend.core import JaxprEqn
@@ -10,6 +8,7 @@ from jax.extend.core import primitives as p
 
 from stochastic_net._types import Array
 from stochastic_net.distributions import Gaussian
+from stochastic_net.moments._current import Current
 from stochastic_net.moments._registry import path, user_line
 from stochastic_net.moments._values import Elementwise, Value
 
@@ -67,19 +66,4 @@ class Layers(NamedTuple):
     at: Callable[..., list[Array]]
 
 
-_current: contextvars.ContextVar[Watch | None] = contextvars.ContextVar("watch", default=None)
-
-
-def watched() -> Watch | None:
-    """Who watches, if anyone does."""
-    return _current.get()
-
-
-@contextmanager
-def watching(watch: Watch | None) -> Iterator[None]:
-    """With that watch, or with none."""
-    token = _current.set(watch)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+watch: Current[Watch | None] = Current("watch", None)
