@@ -108,7 +108,7 @@ def test_a_run_leaves_table_plots_metrics_and_checkpoints(finished):
         "reliability.png",
     }
     assert all((run / name).read_bytes().startswith(b"\x89PNG") for name in files if "png" in name)
-    assert len(parameters(run)) == 2
+    assert len(parameters(run)) == 3
     rows = json.loads((run / "report.json").read_text())
     assert {(row["mode"], row["test_set"]) for row in rows if row["test_set"]} == {
         (mode, name)
@@ -124,7 +124,7 @@ def test_evaluate_prints_the_table_again(finished):
     again = command("evaluate", run, cwd=run.parent)
     assert again.returncode == 0, again.stderr
     table = [line for line in done.stdout.splitlines() if "%" in line]
-    assert len(table) == 6
+    assert len(table) == 9
     assert table == [line for line in again.stdout.splitlines() if "%" in line]
 
 
