@@ -24,7 +24,7 @@ from jax.sharding import PartitionSpec as P
 from jax.test_util import check_grads
 
 import stochastic_net as sn
-from stochastic_net.random._beta_gradient import logit_beta_derivative
+from stochastic_net.random._beta_gradient import logit_beta_derivative, logit_beta_derivatives
 from stochastic_net.random._gamma_gradient import log_gamma_derivative
 from stochastic_net.random._t_gradient import t_derivative
 
@@ -225,6 +225,11 @@ def beta_grid(dtype):
     return (a, b, x, rest), truth.logit_beta_slope(a, b, y)
 
 
+def beta_mirrored(a, b, x, rest):
+    """By the second shape of 1 - x, whose logit is minus that of x."""
+    return logit_beta_derivatives(b, a, rest, x)[1]
+
+
 def t_grid(dtype):
     df, tail = np.meshgrid(np.logspace(-1, 4, 21).astype(dtype).astype(float), QUARTER)
     t = scipy.stats.t(df).isf(tail)
@@ -237,6 +242,8 @@ def t_grid(dtype):
 GRIDS = {
     "gamma": (gamma_grid, log_gamma_derivative, 3e-6, 1e-10),
     "beta": (beta_grid, logit_beta_derivative, 3e-5, 1e-11),
+    "beta, both": (beta_grid, lambda *at: logit_beta_derivatives(*at)[0], 3e-5, 1e-11),
+    "beta, both, mirrored": (beta_grid, beta_mirrored, 3e-5, 1e-11),
     "t": (t_grid, t_derivative, 3e-6, 1e-11),
 }
 

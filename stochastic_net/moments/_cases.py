@@ -7,7 +7,7 @@ from jax.extend.core import primitives as p
 from stochastic_net._types import Array
 from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._two_lines import Coefficients, TwoLines
-from stochastic_net.moments._values import Elementwise, Line, Test, Value, is_random, split
+from stochastic_net.moments._values import Elementwise, Line, Question, Value, is_random, split
 
 _ASKS = {  # and the question with its sides exchanged
     p.gt_p: (jnp.greater, jnp.less),
@@ -17,32 +17,32 @@ _ASKS = {  # and the question with its sides exchanged
 }
 
 
-def test_of(eqn: JaxprEqn, operands: list[Value]) -> Test | None:
+def question_of(eqn: JaxprEqn, operands: list[Value]) -> Question | None:
     """What a comparison asks, if it is one of a line and a constant."""
     randoms, constants = split(operands)
     if eqn.primitive not in _ASKS or len(randoms) != 1 or randoms[0].function:
         return None
     compare = _ASKS[eqn.primitive][0 if is_random(operands[0]) else 1]
-    return Test(compare, compare in (jnp.greater, jnp.greater_equal), constants[0])
+    return Question(compare, compare in (jnp.greater, jnp.greater_equal), constants[0])
 
 
 def select(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
-    """A choice by such a test between two lines or constants, with its closed form."""
+    """A choice by such a question between two lines or constants, with its closed form."""
     if eqn.primitive is not p.select_n_p or len(operands) != 3:
         return None
     asked, *cases = operands
-    if not isinstance(asked, Elementwise) or asked.test is None:
+    if not isinstance(asked, Elementwise) or asked.question is None:
         return None
-    line, test = asked.line, asked.test
+    line, question = asked.line, asked.question
     if any(x.function or x.line.root is not line.root for x in split(cases)[0]):
         return None
-    place = jnp.asarray(test.place, asked.dtype)
+    place = jnp.asarray(question.place, asked.dtype)
     one, two = (_in_units_of(line, x, place) for x in cases)
-    lines = TwoLines(one, two) if test.above else TwoLines(two, one)
+    lines = TwoLines(one, two) if question.above else TwoLines(two, one)
 
     def function(u: Array) -> Array:
         c = place.astype(u.dtype)
-        chosen = test.compare(u, c)
+        chosen = question.compare(u, c)
         slope, intercept = (
             jnp.where(chosen, b, a).astype(u.dtype) for a, b in zip(one, two, strict=True)
         )

@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments import _closed_forms as closed_forms
 from stochastic_net.moments._breaks import breaks_of
-from stochastic_net.moments._cases import select, test_of
+from stochastic_net.moments._cases import question_of, select
 from stochastic_net.moments._kink import larger
 from stochastic_net.moments._origins import Cast, sample_variance, sum_of_exponentials
 from stochastic_net.moments._registry import refuse, register
@@ -158,7 +158,7 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
         closed,
         breaks,
         clipped,
-        test_of(eqn, operands),
+        question_of(eqn, operands),
     )
 
 

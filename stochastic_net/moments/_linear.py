@@ -52,12 +52,12 @@ _INDICES = {  # which operands are places
 @register("exact", *_INDICES)
 def pick(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """At constant places."""
-    places = operands[_INDICES[eqn.primitive]]
-    if any(map(is_random, places)):
+    places = range(len(operands))[_INDICES[eqn.primitive]]
+    if any(is_random(operands[i]) for i in places):
         return refuse(eqn, "its indices are random")
 
     def apply(which: int) -> Array:
-        arrays = [x if any(x is i for i in places) else moments(x)[which] for x in operands]
+        arrays = [x if i in places else moments(x)[which] for i, x in enumerate(operands)]
         return eqn.primitive.bind(*arrays, **eqn.params)
 
     return [gaussian(apply(0), apply(1))]

@@ -98,8 +98,29 @@ def propagate(
 def layers(f: Callable[..., PyTree], *args: PyTree) -> Layers:
     """The moments of what goes through the layers of f, and how to have its values at a point.
 
-    A layer is a matrix product, a convolution, a pooling, a maximum, a branch or a loop; what
-    comes out of each is there, and what goes in where an elementwise function made it.
+    A layer is a matrix product, a convolution, a pooling, a maximum, a branch or a loop. What comes
+    out of each is there, and what goes in where an elementwise function made it; they are the
+    moments that `propagate(f)` meets on its way, "diagonal".
+
+    Args:
+      f: as for `propagate`.
+      *args: its arguments; where a leaf is a `Gaussian`, f gets an array.
+
+    Returns:
+      Layers(labels, moments, at): a name with your line for each value, its `Gaussian`, and a
+      function of arguments without Gaussians that gives the same values there.
+
+    Raises:
+      NoRule: as `propagate` does.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, stochastic_net as sn
+      >>> x = sn.Gaussian(jnp.zeros(2), jnp.ones(2))
+      >>> found = sn.moments.layers(lambda x: jax.nn.relu(x @ jnp.eye(2)) @ jnp.ones((2, 1)), x)
+      >>> [label.strip() for label in found.labels]
+      ['out of matrix product', 'into matrix product', 'out of matrix product']
+      >>> print(found.moments[1].mean.round(2), found.at(jnp.array([1.0, -1.0]))[1])
+      [0.4 0.4] [1. 0.]
     """
     program, leaves, _ = _trace(f, args, {})
     seen = Watch()

@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import jax.numpy as jnp
-
 from stochastic_net._types import Array
 from stochastic_net.moments._kink import positive_part, relu
 from stochastic_net.moments._tail import standard
@@ -18,13 +16,6 @@ class TwoLines:
 
     below: Coefficients
     above: Coefficients
-
-    def at(self, u: Array) -> Array:
-        """The value at u."""
-        slope, intercept = (
-            jnp.where(u < 0, b, a) for b, a in zip(self.below, self.above, strict=True)
-        )
-        return slope * u + intercept
 
     def moments(self, mean: Array, var: Array) -> Moments:
         """E and Var for u ~ N(mean, var), as a_- u + b_- + (d u + j) 1(u > 0)."""

@@ -59,8 +59,8 @@ class Line:
         return Line(self.root, scale * self.scale, scale * self.shift + shift)
 
 
-class Test(NamedTuple):
-    """The question compare(u, place), true above the place or below it."""
+class Question(NamedTuple):
+    """compare(u, place), true above the place or below it."""
 
     compare: Callable[[Array, Array], Array]
     above: bool
@@ -72,7 +72,7 @@ class Elementwise:
 
     `closed` maps E u and Var u to E and Var of function(u), where that is known; `breaks` are the
     places u where the function is known to have a kink or a jump, and `clipped` says that between
-    them it is u itself or constant. `test` is what the function asks of u, if it asks no more.
+    them it is u itself or constant. `question` is what the function asks of u, if it asks no more.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Elementwise:
         closed: ClosedForm | None = None,
         breaks: tuple[ArrayLike, ...] = (),
         clipped: bool = False,
-        test: Test | None = None,
+        question: Question | None = None,
     ) -> None:
         self.line, self.function, self.closed = line, function, closed
-        self.breaks, self.clipped, self.test = breaks, clipped or function is None, test
+        self.breaks, self.clipped, self.question = breaks, clipped or function is None, question
         self._moments: Moments | None = None
 
     @property
