@@ -5,6 +5,8 @@ from stochastic_net import distributions as distributions
 from stochastic_net import moments as moments
 from stochastic_net import nn as nn
 from stochastic_net import random as random
+from stochastic_net.diagnostics import assert_gradients_flow as assert_gradients_flow
+from stochastic_net.diagnostics import check_gradients as check_gradients
 from stochastic_net.diagnostics import check_moments as check_moments
 from stochastic_net.distributions import Gaussian as Gaussian
 from stochastic_net.distributions import kl as kl
@@ -15,6 +17,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Gaussian",
+    "assert_gradients_flow",
+    "check_gradients",
     "check_moments",
     "diagnostics",
     "distributions",

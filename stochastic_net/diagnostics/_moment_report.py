@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from stochastic_net._types import Array, Shape
+from stochastic_net.diagnostics._look import DOUBTFUL, GOOD, html_table, short, table
+from stochastic_net.diagnostics._look import figure as new_figure
 from stochastic_net.diagnostics._monte_carlo import Drawn
 from stochastic_net.distributions import Gaussian
 
@@ -124,37 +126,28 @@ class MomentReport:
             f"moments ({self.covariance}) against {self.num_samples} draws; errors of the mean in "
             "deviations, medians over elements"
         )
-        return "\n".join([title, *_table(self._rows()), *self.findings])
+        return "\n".join([title, *table(self._rows()), *self.findings])
 
     def _repr_html_(self) -> str:
-        head, *rows = self._rows()
-        cells = lambda row, tag: "".join(f"<{tag}>{html.escape(x)}</{tag}>" for x in row)  # noqa: E731
-        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
         notes = "".join(f"<p>{html.escape(x)}</p>" for x in self.findings)
-        return f"<table><tr>{cells(head, 'th')}</tr>{body}</table>{notes}"
+        return html_table(self._rows()) + notes
 
     def plot(self) -> "Figure":
         """Errors of the mean and ratios of the deviation by layer, needs matplotlib."""
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError(
-                "a plot needs matplotlib: pip install 'stochastic-net[notebooks]'"
-            ) from error
-        figure = Figure(figsize=(8, 1.6 + 0.32 * len(self.layers)), layout="constrained")
+        figure = new_figure(8, 1.6 + 0.32 * len(self.layers))
         left, right = figure.subplots(1, 2, sharey=True)
         places = np.arange(len(self.layers))[::-1]
         for place, layer in zip(places, self.layers, strict=True):
             figures = layer.summary()
-            left.plot([0, figures["mean_error_90"]], [place] * 2, color="#1f6f8b", alpha=0.35, lw=5)
-            left.plot(figures["mean_error"], place, "o", color="#1f6f8b")
-            left.plot(figures["plain_error"], place, "x", color="#c1652f")
+            left.plot([0, figures["mean_error_90"]], [place] * 2, color=GOOD, alpha=0.35, lw=5)
+            left.plot(figures["mean_error"], place, "o", color=GOOD)
+            left.plot(figures["plain_error"], place, "x", color=DOUBTFUL)
             ends = figures["std_ratio_5"], figures["std_ratio_95"]
-            right.plot(ends, [place] * 2, color="#1f6f8b", alpha=0.35, lw=5)
-            right.plot(figures["std_ratio"], place, "o", color="#1f6f8b")
-        left.plot([], [], "o", color="#1f6f8b", label="propagate: median, 90 % within the bar")
-        left.plot([], [], "x", color="#c1652f", label="the plain pass")
-        left.set_yticks(places, [_short(x.name) for x in self.layers], fontsize=8)
+            right.plot(ends, [place] * 2, color=GOOD, alpha=0.35, lw=5)
+            right.plot(figures["std_ratio"], place, "o", color=GOOD)
+        left.plot([], [], "o", color=GOOD, label="propagate: median, 90 % within the bar")
+        left.plot([], [], "x", color=DOUBTFUL, label="the plain pass")
+        left.set_yticks(places, [short(x.name) for x in self.layers], fontsize=8)
         left.set_xlim(0, None)
         left.set_title("error of the mean, in deviations", fontsize=9)
         right.axvline(1, color="gray", lw=0.8)
@@ -170,7 +163,7 @@ class MomentReport:
             spread = f"{x['std_ratio_5']:.2f} to {x['std_ratio_95']:.2f}"
             rows.append(
                 [
-                    _short(layer.name),
+                    short(layer.name),
                     "x".join(map(str, layer.shape)) or "-",
                     *(f"{x[name]:.3f}" for name in _COLUMNS[:4]),
                     spread,
@@ -196,18 +189,3 @@ def _fault(figures: dict[str, float]) -> str:
     if abs(np.log(figures["std_ratio"])) > np.log(_STD_RATIO):
         return f"the deviation is {figures['std_ratio']:.2f} of the drawn one."
     return ""
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 46 else name[:43] + "..."
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

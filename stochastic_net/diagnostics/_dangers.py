@@ -1,0 +1,43 @@
+"""Operations whose derivative is infinite or undefined at 0 or below."""
+
+from jax.extend.core import JaxprEqn
+
+from stochastic_net.diagnostics import _range
+from stochastic_net.diagnostics._range import Range
+
+# operation: which operand, and whether it is also undefined below 0
+_AT_ZERO = {
+    "sqrt": (0, True),
+    "rsqrt": (0, True),
+    "log": (0, True),
+    "div": (1, False),
+    "pow": (0, True),
+    "cbrt": (0, False),
+}
+
+
+def exposed(eqn: JaxprEqn, ranges: list[Range]) -> tuple[int, int, bool] | None:
+    """Which operand can be 0, how 0 is met, and whether it can be below where that matters."""
+    name = eqn.primitive.name
+    if name == "integer_pow" and eqn.params["y"] < 0:
+        index, from_below = 0, False
+    elif name in _AT_ZERO:
+        index, from_below = _AT_ZERO[name]
+    else:
+        return None
+    found = ranges[index]
+    below = from_below and found.low < 0
+    if found.zero == _range.NEVER and not below:
+        return None
+    return index, found.zero, below
+
+
+CURE = {
+    "sqrt": "a square root has an infinite derivative at 0 and none below",
+    "rsqrt": "1 / sqrt(x) and its derivative are infinite at 0",
+    "log": "a logarithm and its derivative are infinite at 0",
+    "div": "a quotient and its derivative are infinite where the denominator is 0",
+    "integer_pow": "the derivative of a negative power is infinite at 0",
+    "pow": "a fractional power has an infinite derivative at 0 and none below",
+    "cbrt": "cbrt has an infinite derivative at 0",
+}

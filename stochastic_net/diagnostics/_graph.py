@@ -1,0 +1,111 @@
+"""The flow of derivatives, small enough to draw: arguments, draws, where it ends, the output."""
+
+from typing import Literal, NamedTuple
+
+from stochastic_net.diagnostics._finding import Finding
+from stochastic_net.diagnostics._structure import Structure
+from stochastic_net.diagnostics._trace import Program
+
+Kind = Literal["argument", "draw", "cut", "output"]
+_MOST = 10  # of one kind; what is more is drawn together
+
+
+class Node(NamedTuple):
+    """A box."""
+
+    kind: Kind
+    label: str
+    good: bool
+
+
+class Edge(NamedTuple):
+    """An arrow from one box to another, by their numbers."""
+
+    start: int
+    end: int
+    good: bool
+    label: str = ""
+
+
+class Graph(NamedTuple):
+    """Boxes and arrows."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+class _Group(NamedTuple):
+    label: str
+    bits: int
+
+
+def graph(
+    program: Program, found: Structure, findings: list[Finding], signals: dict[str, float]
+) -> Graph:
+    """Arrows are good where derivatives pass; signal-to-noise is written on those of arguments."""
+    groups = _groups(program)
+    nodes: list[Node] = []
+    edges: list[Edge] = []
+
+    def add(node: Node) -> int:
+        nodes.append(node)
+        return len(nodes) - 1
+
+    together = found.together
+    output = add(Node("output", program.name, not any(f.severity == "error" for f in findings)))
+    cuts = {
+        (f.file, f.line): f for f in findings if f.line and f.severity == "error" and f.argument
+    }
+    boxes = {place: add(Node("cut", f"{f.kind}\n{f.place}", False)) for place, f in cuts.items()}
+    for place in boxes:
+        edges.append(Edge(boxes[place], output, False))
+    ends: dict[tuple, int] = {}
+    for cut in found.walk.cuts.values():
+        place = cut.source.file, cut.source.line
+        ends[place] = ends.get(place, 0) | cut.ended
+    for danger in found.walk.dangers.values():
+        place = danger.source.file, danger.source.line
+        ends[place] = ends.get(place, 0) | danger.sources
+    for group in groups:
+        arrives = bool(together.diff & group.bits)
+        box = add(Node("argument", group.label, arrives))
+        if arrives:
+            edges.append(Edge(box, output, True, _signal(program, group, signals)))
+        for place, end in boxes.items():
+            if ends.get(place, 0) & group.bits:
+                edges.append(Edge(box, end, False))
+    known: dict[str, int] = {}
+    for draw in found.draws:
+        label = f"{draw.name}\n{draw.source}"
+        if label in known or len(known) >= _MOST:
+            continue
+        known[label] = box = add(Node("draw", label, True))
+        place = draw.source.file, draw.source.line
+        if place in boxes:
+            edges.append(Edge(box, boxes[place], False))
+        else:
+            edges.append(Edge(box, output, True))
+    return Graph(nodes, edges)
+
+
+def _groups(program: Program) -> list[_Group]:
+    """The watched leaves, one by one if they are few, else by argument."""
+    watched = [(i, leaf) for i, leaf in enumerate(program.leaves) if leaf.watched]
+    if len(watched) <= _MOST:
+        return [_Group(leaf.name, 1 << i) for i, leaf in watched]
+    groups: dict[str, int] = {}
+    for i, leaf in watched:
+        groups[leaf.argument] = groups.get(leaf.argument, 0) | 1 << i
+    return [
+        _Group(f"{name}: {bits.bit_count()} arrays" if bits.bit_count() > 1 else name, bits)
+        for name, bits in groups.items()
+    ]
+
+
+def _signal(program: Program, group: _Group, signals: dict[str, float]) -> str:
+    leaves = [leaf.name for i, leaf in enumerate(program.leaves) if group.bits >> i & 1]
+    found = sorted(signals[name] for name in leaves if name in signals)
+    if not found:
+        return ""
+    middle = found[len(found) // 2]
+    return "exact" if middle == float("inf") else f"SNR {middle:.2g}"

@@ -1,0 +1,72 @@
+"""Which key a key is: the same name for the same bits, through splits, folds and slices."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+from jax.extend.core import JaxprEqn
+
+from stochastic_net.diagnostics._words import words
+
+_PASS = words(
+    """
+    random_wrap random_unwrap reshape squeeze broadcast_in_dim expand_dims copy transpose
+    pvary convert_element_type optimization_barrier
+    """
+)
+
+
+def is_key(aval) -> bool:
+    """Whether a value is a typed key."""
+    dtype = getattr(aval, "dtype", None)
+    return dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+
+
+def next_key(eqn: JaxprEqn, index: int, key: Any, others: list, place: tuple) -> Any:
+    """The name of the key that an operation on a key gives.
+
+    `split(k)[i]` and `fold_in(k, i)` are the same bits in JAX, and so have the same name.
+    """
+    name = eqn.primitive.name
+    if key is None:
+        return ("new", place) if is_key(eqn.outvars[index].aval) else None
+    if name in _PASS:
+        return key
+    if name == "random_split":
+        return ("split", key)
+    if name == "random_fold_in":
+        return ("child", key, others[0])
+    if name == "unstack" and key[0] == "split":
+        return ("child", key[1], index)
+    if name == "slice":
+        start, stop = eqn.params["start_indices"], eqn.params["limit_indices"]
+        whole = stop[1:] == eqn.invars[0].aval.shape[1:] and not any(start[1:])
+        if key[0] == "split" and whole and stop[0] == start[0] + 1:
+            return ("child", key[1], start[0])
+        return ("slice", key, start, stop)
+    if name in ("dynamic_slice", "gather", "slice"):
+        return (name, key, *others)
+    return (name, index, place)
+
+
+def taken_from(draws: Iterable, splits: Iterable) -> list[list[tuple]]:
+    """Groups of takers of one key, of more than one member."""
+    takers: dict[Any, dict] = {}
+    for draw in draws:
+        if draw.key is not None:
+            takers.setdefault(draw.key, {}).setdefault(draw.group, (draw.source, draw.branches))
+    for key, source, group, branches in splits:
+        takers.setdefault(key, {}).setdefault(group, (source, branches))
+    found = []
+    for one in takers.values():
+        members = list(one.values())
+        together = [m for m in members if any(_both(m[1], n[1]) for n in members if n is not m)]
+        if together:
+            found.append(together)
+    return found
+
+
+def _both(one: tuple, two: tuple) -> bool:
+    """Whether two places are not in different branches of one `cond`."""
+    other = dict(two)
+    return all(other.get(place, branch) == branch for place, branch in one)

@@ -1,0 +1,125 @@
+"""At which operation a value or a derivative stops being finite: the program, run and looked at."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend import core
+from jax.extend.core import JaxprEqn
+
+from stochastic_net._types import Array
+from stochastic_net.diagnostics._derivative import bind, is_float
+from stochastic_net.diagnostics._flow import Danger, Place
+from stochastic_net.diagnostics._numbers import Objective
+
+_INLINE = frozenset(("jit", "pjit", "closed_call", "remat2", "checkpoint"))
+_FLAT = {  # where an elementwise operation has a derivative of exactly zero
+    "tanh": lambda x: 1 - jnp.square(jnp.tanh(x)) == 0,
+    "logistic": lambda x: jax.nn.sigmoid(x) * (1 - jax.nn.sigmoid(x)) == 0,
+    "erf": lambda x: jnp.exp(-jnp.square(x)) == 0,
+    "exp": lambda x: jnp.exp(x) == 0,
+}
+
+
+def bad_operands(
+    objective: Objective, point: list[Array], dangers: list[Danger]
+) -> dict[Place, int]:
+    """Which dangerous operations get an operand that is 0 (1) or below where that matters (2)."""
+    by_place = {d.place: d for d in dangers}
+
+    def look(place: Place, eqn: JaxprEqn, ins: list):
+        danger = by_place.get(place)
+        if danger is None:
+            return None
+        x = ins[1 if danger.name == "div" else 0]
+        if danger.name in ("sqrt", "rsqrt", "log", "pow"):
+            return jnp.where((x < 0).any(), 2, jnp.where((x == 0).any(), 1, 0))
+        return jnp.where((x == 0).any(), 1, 0)
+
+    return {p: int(v) for p, v in _watch(objective, point, look, jnp.maximum).items() if int(v)}
+
+
+def first_not_finite(objective: Objective, point: list[Array]) -> Place | None:
+    """The first operation whose result is not finite though its operands are."""
+
+    def look(place: Place, eqn: JaxprEqn, ins: list):
+        del place
+        if not any(is_float(v.aval) for v in eqn.outvars) or eqn.primitive.name == "custom":
+            return None
+        return "after", [x for x in ins if is_float(jax.typeof(x))]
+
+    flags = _watch(objective, point, look, jnp.maximum)
+    return next((place for place, bad in flags.items() if int(bad)), None)
+
+
+def saturation(objective: Objective, point: list[Array], places: set[Place]) -> dict[Place, float]:
+    """The share of elements of each clamp, max, min, tanh, ... whose derivative is exactly zero."""
+
+    def look(place: Place, eqn: JaxprEqn, ins: list):
+        if place not in places:
+            return None
+        name = eqn.primitive.name
+        if name == "clamp":
+            low, x, high = ins
+            return ((x < low) | (x > high)).mean()
+        if name in ("max", "min"):
+            moving = [not isinstance(a, core.Literal) for a in eqn.invars]
+            if all(moving) and not any(jnp.ndim(x) == 0 for x in ins):
+                return None
+            x, bound = (ins[0], ins[1]) if moving[0] and jnp.ndim(ins[0]) else (ins[1], ins[0])
+            return ((x < bound) if name == "max" else (x > bound)).mean()
+        return _FLAT[name](ins[0]).mean()
+
+    found = _watch(objective, point, look, jnp.add)
+    count = min(objective.num_samples, 8)
+    return {place: float(share) / count for place, share in found.items()}
+
+
+def _watch(objective: Objective, point: list[Array], look, combine) -> dict[Place, Array]:
+    """What `look` says of every operation outside of loops, combined over a few keys."""
+    program = objective.program.closed
+    order: list[Place] = []
+
+    def of_key(key):
+        seen: dict[Place, Array] = {}
+        _run(program.jaxpr, program.consts, objective.inputs(point, key), (), look, seen)
+        order[:] = list(seen)
+        return [jnp.asarray(v, jnp.float32) for v in seen.values()]
+
+    def run(keys):
+        shapes = jax.eval_shape(of_key, keys[0])
+        zero = [jnp.zeros(s.shape, s.dtype) for s in shapes]
+
+        def step(state, key):
+            return [combine(a, b) for a, b in zip(state, of_key(key), strict=True)], None
+
+        return lax.scan(step, zero, keys)[0]
+
+    values = jax.jit(run)(objective.keys[:8])
+    return dict(zip(order, values, strict=True))
+
+
+def _run(program: core.Jaxpr, consts, values, calls: tuple, look, seen: dict) -> list:
+    state = dict(zip(program.constvars, consts, strict=True))
+    state.update(zip(program.invars, values, strict=True))
+
+    def read(atom):
+        return atom.val if isinstance(atom, core.Literal) else state[atom]
+
+    for eqn in program.eqns:
+        ins = [read(atom) for atom in eqn.invars]
+        place = (*calls, id(eqn))
+        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+        if eqn.primitive.name in _INLINE and inner is not None:
+            body, own = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
+            outs = _run(body, own, ins, place, look, seen)
+        else:
+            outs = bind(eqn, *ins)
+            said = look(place, eqn, ins)
+            if isinstance(said, tuple):
+                whole = jnp.stack([jnp.isfinite(x).all() for x in said[1]] or [jnp.array(True)])
+                broken = [~jnp.isfinite(y).all() for y in outs if is_float(jax.typeof(y))]
+                said = whole.all() & jnp.stack(broken).any()
+            if said is not None:
+                seen[place] = said
+        state.update(zip(eqn.outvars, outs, strict=True))
+    return [read(atom) for atom in program.outvars]

@@ -1,0 +1,130 @@
+"""Where in the user's code an equation of a program comes from."""
+
+import functools
+import linecache
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import jax
+from jax.extend.core import JaxprEqn
+
+_HOUSE = str(pathlib.Path(__file__).parents[1]) + os.sep
+_JAX = str(pathlib.Path(jax.__file__).parent) + os.sep
+_STANDARD = str(pathlib.Path(os.__file__).parent) + os.sep
+
+
+class Source(NamedTuple):
+    """A line of the user's, and the function of a library that it calls."""
+
+    file: str
+    line: int
+    function: str
+    called: str = ""
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}" if self.line else "?"
+
+    @property
+    def code(self) -> str:
+        """The text of the line, where it can still be read."""
+        return linecache.getline(self.file, self.line).strip()
+
+
+NOWHERE = Source("", 0, "")
+
+
+@functools.cache
+def is_users(file: str) -> bool:
+    """Whether a file is neither of a library nor of Python's own."""
+    if file.startswith(("<frozen", "<string", "<attrs", "<string>")):
+        return False
+    ours = file.startswith((_HOUSE, _JAX, _STANDARD))
+    return not ours and "site-packages" not in file and "dist-packages" not in file
+
+
+def locate(calls: Iterable[JaxprEqn], eqn: JaxprEqn) -> Source:
+    """The innermost line of the user's that makes an equation, through the `calls` it is inside.
+
+    A program that is called is traced once and kept: its equations carry the lines of whoever
+    called it first. The lines inside it are therefore used only where it is the user's own.
+    """
+    found = NOWHERE
+    for outer in (*calls, eqn):
+        here = _innermost(outer)
+        if here.line:
+            found = here
+        if outer is not eqn and not _body_is_users(outer):
+            break
+    return found
+
+
+def _innermost(eqn: JaxprEqn) -> Source:
+    traceback = eqn.source_info.traceback
+    inner = None
+    for frame in traceback.frames if traceback else ():
+        if is_users(frame.file_name):
+            called = inner.function_name.rpartition("<locals>.")[2] if inner else ""
+            return Source(frame.file_name, frame.line_num, frame.function_name, called)
+        if not _is_machinery(frame):
+            inner = frame
+    return NOWHERE
+
+
+def _is_machinery(frame) -> bool:
+    """Frames of JAX that stand between the user and the function that they called."""
+    return frame.function_name.startswith(("_run_python_pjit", "cache_miss", "reraise_with")) or (
+        frame.function_name.endswith(("cache_miss", "reraise_with_filtered_traceback"))
+    )
+
+
+def _body_is_users(eqn: JaxprEqn) -> bool:
+    """Whether what an equation calls is code of the user's, or a wrapper of Flax around it."""
+    file = _file_of_body(eqn)
+    return not file or is_users(file) or f"{os.sep}flax{os.sep}" in file
+
+
+def is_jax(eqn: JaxprEqn) -> bool:
+    """Whether what an equation calls is a function of JAX's."""
+    return _file_of_body(eqn).startswith(_JAX)
+
+
+def rule_is_users(eqn: JaxprEqn) -> bool:
+    """Whether a function with a derivative rule of its own is the user's."""
+    return is_users(_file_of_body(eqn) or _JAX)
+
+
+def written_by_user(eqn: JaxprEqn) -> bool:
+    """Whether the user calls JAX to make an equation, and not a library of theirs or this one."""
+    traceback = eqn.source_info.traceback
+    for frame in traceback.frames if traceback else ():
+        if not frame.file_name.startswith(_JAX):
+            return is_users(frame.file_name)
+    return True
+
+
+def stops_exactly(eqn: JaxprEqn) -> bool:
+    """Whether a stop_gradient is one of JAX's or Flax's own, which change no derivative.
+
+    (A softmax takes its maximum off, a batch norm keeps its averages.)
+    """
+    traceback = eqn.source_info.traceback
+    frames = list(traceback.frames) if traceback else []
+    last = max((i for i, f in enumerate(frames) if f.function_name == "stop_gradient"), default=-1)
+    if last + 1 >= len(frames) or last < 0:
+        return False
+    file = frames[last + 1].file_name
+    return file.startswith(_JAX) or f"{os.sep}flax{os.sep}" in file
+
+
+def _file_of_body(eqn: JaxprEqn) -> str:
+    for name in ("jaxpr", "call_jaxpr", "body_jaxpr", "branches"):
+        body = eqn.params.get(name)
+        if body is None:
+            continue
+        body = body[0] if isinstance(body, tuple) else body
+        info = getattr(getattr(body, "jaxpr", body), "debug_info", None)
+        where = getattr(info, "func_src_info", None) or ""
+        return where.rpartition(" at ")[2].rpartition(":")[0]
+    return ""
