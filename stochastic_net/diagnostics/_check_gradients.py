@@ -119,11 +119,12 @@ def _with_numbers(
         return _report(program, found, findings, [], 0)
     objective = Objective(program, key, num_samples or affordable(program))
     try:
-        at = objective.gradients(objective.point)
+        objective.trace_gradient()
     except Exception as error:  # the user's program may raise anything when differentiated
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         findings.append(finding("refused", "error", NOWHERE, "an argument", why=reason))
         return _report(program, found, findings, [], 0)
+    at = objective.gradients(objective.point)
     watched = [i for i, leaf in enumerate(program.leaves) if leaf.watched]
     findings += not_finite(objective, at, found)
     findings += zeros(objective, at, found, watched)
@@ -178,8 +179,10 @@ def _norm(x: np.ndarray) -> float:
 
 def _report(program: Program, found: Structure, findings, rows, count: int) -> GradientReport:
     order = {"error": 0, "warning": 1, "note": 2}
-    unique = list({(f.kind, f.file, f.line, f.argument): f for f in findings}.values())
-    unique.sort(key=lambda f: order[f.severity])
+    found_once: dict[tuple, Finding] = {}
+    for one in sorted(findings, key=lambda f: order[f.severity]):
+        found_once.setdefault((one.kind, one.file, one.line, one.argument), one)
+    unique = list(found_once.values())
     broken = program.watched & ~found.together.diff
     rows = rows or [
         ArgumentGradient(leaf.name, np.shape(leaf.value)) for leaf in program.leaves if leaf.watched

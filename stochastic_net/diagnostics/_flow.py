@@ -30,6 +30,7 @@ class Flow(NamedTuple):
     same: int = 0  # draws that vmap or shard_map repeats in every row
     spread: int = 0  # of these, the ones already repeated
     vary: int = 0  # loops and shards it differs between
+    raises: int = 0  # cuts that raise an error when differentiated, on a path of derivatives
     layer: int = 0  # whether it comes from a matrix product or convolution
     range: Range = _range.ANY
     key: Any = None  # which key this is, or is made of

@@ -132,6 +132,7 @@ def _number(x: float, digits: int = 3) -> str:
 
 
 def _plain(values: dict) -> dict:
+    values["shape"] = list(values["shape"])
     return {
         k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()
     }

@@ -17,6 +17,7 @@ _FLAT = {  # where an elementwise operation has a derivative of exactly zero
     "logistic": lambda x: jax.nn.sigmoid(x) * (1 - jax.nn.sigmoid(x)) == 0,
     "erf": lambda x: jnp.exp(-jnp.square(x)) == 0,
     "exp": lambda x: jnp.exp(x) == 0,
+    "relu": lambda x: x <= 0,
 }
 
 
@@ -67,6 +68,7 @@ def saturation(objective: Objective, point: list[Array], places: set[Place]) -> 
                 return None
             x, bound = (ins[0], ins[1]) if moving[0] and jnp.ndim(ins[0]) else (ins[1], ins[0])
             return ((x < bound) if name == "max" else (x > bound)).mean()
+        name = "relu" if name == "custom_jvp_call" else name
         return _FLAT[name](ins[0]).mean()
 
     found = _watch(objective, point, look, jnp.add)

@@ -107,6 +107,10 @@ class Objective:
             total = total + (y.astype(jnp.float32) * weights).sum()
         return total
 
+    def trace_gradient(self) -> None:
+        """Raise what JAX raises where the program cannot be differentiated."""
+        jax.eval_shape(jax.grad(self.scalar), self.point, self.key)
+
     def gradients(self, point: list[Array], direction: list[Array] | None = None) -> Statistics:
         """Statistics of the gradients over all keys."""
         direction = [jnp.ones_like(x) for x in point] if direction is None else direction
@@ -142,14 +146,14 @@ class Objective:
             m = chunk.shape[0]
             total = count + m
             here = [g.mean(0) for g in wide]
-            spread = [jnp.square(g - h).sum(0) for g, h in zip(wide, here, strict=True)]
+            spread = [jnp.square(g - h[None]).sum(0) for g, h in zip(wide, here, strict=True)]
             away = [h - x for h, x in zip(here, mean, strict=True)]
             second = [
                 s + t + jnp.square(d) * (count * m / total)
                 for s, t, d in zip(second, spread, away, strict=True)
             ]
             mean = [x + d * (m / total) for x, d in zip(mean, away, strict=True)]
-            finite = [f + jnp.isfinite(g).mean() * m for f, g in zip(finite, wide, strict=True)]
+            finite = [f + (~jnp.isfinite(g)).mean() * m for f, g in zip(finite, wide, strict=True)]
             zero = [z & (g == 0).all() for z, g in zip(zero, wide, strict=True)]
             return (total, mean, second, finite, zero), along
 
@@ -157,7 +161,7 @@ class Objective:
         none = [jnp.zeros((), jnp.float32) for _ in point]
         start = (jnp.zeros((), jnp.float32), zeros, zeros, none, [jnp.array(True)] * len(point))
         (count, mean, second, finite, zero), along = lax.scan(step, start, self._chunks(keys))
-        return along.reshape(-1, len(point)), mean, second, [f / count for f in finite], zero
+        return along.reshape(-1, len(point)), mean, second, [1 - f / count for f in finite], zero
 
     def values(self, point: list[Array]) -> np.ndarray:
         """The function for every key."""

@@ -111,12 +111,19 @@ def zeros(objective: Objective, at: Statistics, found: Structure, watched: list[
     """Gradients that are exactly zero though a path exists, and clips that flatten much."""
     dead = [j for j, i in enumerate(watched) if at.zero[j] and found.together.diff >> i & 1]
     clips = {p for p, (n, s, _) in found.walk.flats.items() if s.called in ("clip", "clamp")}
+    met = _met(objective, objective.point, found) if dead else []
+    findings = [_danger(objective, d, level, "error", _HERE) for d, level in met]
+    stuck = sum(1 << watched[j] for j in dead)
+    said = 0
+    for danger, _ in met:
+        said |= danger.sources & stuck
+    dead = [j for j in dead if not said >> watched[j] & 1]
     places = set(found.walk.flats) if dead else clips
     if not places:
-        return _unlocated(objective, dead)
+        return findings + _unlocated(objective, dead)
     shares = saturation(objective, objective.point, places)
     flats = {p: found.walk.flats[p] for p, share in shares.items() if share == 1}
-    findings, located = [], set()
+    located: set[int] = set()
     for name, source, bits in flats.values():
         leaves = [j for j in dead if bits >> watched[j] & 1]
         new = [j for j in leaves if j not in located]

@@ -63,10 +63,10 @@ def structure(program: Program) -> Structure:
     outputs = walk.run(program.closed.jaxpr, program.closed.consts, ins)
     together = merge(*outputs) if outputs else Flow()
     found = Structure(walk, outputs, together, [])
-    cuts = [*_discrete(found, program)]
-    said = {(f.file, f.line, f.kind) for f in cuts}
-    ends = [f for f in _ends(found, program) if (f.file, f.line, f.kind) not in said]
-    return found._replace(findings=[*cuts, *ends, *_keys(found), *_low(found)])
+    ends: dict[tuple, Finding] = {}  # one a line: an error when differentiated says more
+    for one in (*_raising(found, program), *_discrete(found, program), *_ends(found, program)):
+        ends.setdefault((one.file, one.line, one.argument if not one.line else ""), one)
+    return found._replace(findings=[*ends.values(), *_keys(found), *_low(found)])
 
 
 def names(program: Program, bits: int) -> str:
@@ -88,6 +88,22 @@ def _draw_of(found: Structure, cut: Cut) -> Draw | None:
     of_cut = [d for d in found.walk.draws.values() if d.bit & cut.noise]
     here = [d for d in of_cut if d.source[:2] == cut.source[:2]]
     return (here or of_cut or [None])[0]
+
+
+def _raising(found: Structure, program: Program) -> list[Finding]:
+    """Where differentiating is an error."""
+    return [
+        finding(
+            cut.kind,
+            "error",
+            cut.source,
+            names(program, cut.ended & program.watched),
+            _name_of_noise(found, cut),
+            why=cut.why,
+        )
+        for cut in found.walk.cuts.values()
+        if cut.bit & found.together.raises
+    ]
 
 
 def _discrete(found: Structure, program: Program) -> list[Finding]:

@@ -153,6 +153,8 @@ class Walk:
             self.on_purpose |= out.diff & ~flow.diff & self.leaves  # a derivative it has not
             for cut in self._cuts(flow.lost):
                 self.jumps |= cut.ended & out.diff & self.leaves
+        if eqn.params.get("name") in ("relu", "relu6") and outs[0].diff & self.watched:
+            self.flats[self.place(eqn)] = ("relu", self.where(eqn), outs[0].diff)
         softplus = eqn.params.get("name") == "logaddexp"
         return [
             out._replace(
@@ -231,15 +233,16 @@ class Walk:
         joined = Flow(*bits)
         outs = []
         for row, var in zip(mask, eqn.outvars, strict=True):
-            diff = logged = 0
+            diff = logged = raises = 0
             for flag, flow in zip(row, ins, strict=True):
                 if flag:
                     diff |= flow.diff
                     logged |= flow.logged
+                    raises |= flow.raises
             ended = joined.diff & ~diff
             lost = joined.lost and self._unhealed(joined.lost, diff, eqn.primitive.name)
             risk = joined.risk if diff else 0
-            out = joined._replace(diff=diff, logged=logged & diff, lost=lost, risk=risk)
+            out = joined._replace(diff=diff, logged=logged & diff, lost=lost, risk=risk, raises=raises)
             if refused:
                 ended |= joined.diff
             if ended:
@@ -285,7 +288,8 @@ class Walk:
         elif ended & self.watched and ended & ~self.leaves and name not in _SELDOM:
             cut.noise |= ended & ~self.leaves
             opened |= cut.bit
-        return out._replace(lost=out.lost | cut.bit, open=opened)
+        raises = cut.bit if cut.kind in ("refused", "while_loop") and ended & self.watched else 0
+        return out._replace(lost=out.lost | cut.bit, open=opened, raises=out.raises | raises)
 
     def _settle(self, eqn: JaxprEqn, ins: list[Flow], out: Flow, var) -> Flow:
         """Open cuts that this operation makes up for, and terms that estimate their gradient."""
@@ -417,10 +421,11 @@ class Walk:
 
     def _birth(self, eqn: JaxprEqn, out: Flow, var) -> Flow:
         """Random bits become a number here; from now on derivatives in it may be followed."""
-        name, operand = eqn.primitive.name, eqn.invars[0].aval
+        name = eqn.primitive.name
         noise = out.info & ~self.leaves
         if name not in ("bitcast_convert_type", "convert_element_type") or not noise:
             return out
+        operand: Any = eqn.invars[0].aval
         if getattr(operand.dtype, "kind", "") != "u":
             return out
         if var.aval.dtype.itemsize < 4:
