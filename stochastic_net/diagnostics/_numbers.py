@@ -1,27 +1,28 @@
 """The gradient over many keys: finite, zero, and how large beside its noise."""
 
-import dataclasses
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.extend import core
 
-from stochastic_net._types import Array, Key
+from stochastic_net._types import Array, Key, Shape
 from stochastic_net.diagnostics._derivative import is_float
 from stochastic_net.diagnostics._trace import Program
 from stochastic_net.random import named_key
 
 _WORK = 2e10  # operations to spend on gradients; what they take decides how many keys
 _LEAST, _MOST = 8, 1000
+_CHUNK = 50
 
 
 class Statistics(NamedTuple):
     """Of the gradients at one point over keys; a list has an entry for every watched leaf."""
 
+    count: int
     mean: list[np.ndarray]
     error: list[np.ndarray]  # standard error of the mean, by element
     finite: list[float]  # share of finite entries
@@ -34,7 +35,7 @@ class Statistics(NamedTuple):
         The squared norm of a mean of n noisy gradients is too large by the noise's share, 1 / n,
         which is taken off.
         """
-        n = len(self.along)
+        n = self.count
         noise = float(np.sum(np.square(self.error[leaf], dtype=np.float64))) * n
         power = float(np.sum(np.square(self.mean[leaf], dtype=np.float64))) - noise / n
         if noise == 0:
@@ -42,19 +43,20 @@ class Statistics(NamedTuple):
         return math.sqrt(max(power, 0.0) / noise)
 
 
-@dataclasses.dataclass(frozen=True)
 class Objective:
-    """A program as a scalar function of its watched leaves and a key, compiled once."""
+    """A program as a scalar function of its watched leaves and a key; compiled once."""
 
-    program: Program
-    key: Key
-    num_samples: int
-
-    def __post_init__(self) -> None:
-        set_ = object.__setattr__
-        set_(self, "_watched", [i for i, x in enumerate(self.program.leaves) if x.watched])
-        set_(self, "_gradients", jax.jit(self._all_gradients))
-        set_(self, "_values", jax.jit(self._all_values))
+    def __init__(self, program: Program, key: Key, num_samples: int) -> None:
+        self.program, self.num_samples = program, num_samples
+        self._watched = [i for i, leaf in enumerate(program.leaves) if leaf.watched]
+        self.keys = jax.random.split(named_key(key, "check_gradients"), num_samples)
+        # Small functions take many keys at a time. A large one would be slow inside a vmap or scan:
+        # XLA on CPU runs convolutions there on one core.
+        several = work(program.closed.jaxpr) < 1e6 and "rbg" not in str(self.keys.dtype)
+        self._chunk = min(_CHUNK, num_samples) if several else 1
+        over = (lambda f: jax.vmap(f, (None, 0))) if several else (lambda f: f)
+        self._gradients = jax.jit(over(jax.grad(self.scalar)), compiler_options=quick())
+        self._values = jax.jit(over(self.scalar), compiler_options=quick())
 
     @property
     def names(self) -> list[str]:
@@ -66,11 +68,6 @@ class Objective:
         """The watched leaves as given."""
         avals = self.program.closed.in_avals
         return [jnp.asarray(self.program.leaves[i].value, avals[i].dtype) for i in self._watched]
-
-    @property
-    def keys(self) -> Array:
-        """One key an evaluation, all from the user's."""
-        return jax.random.split(named_key(self.key, "check_gradients"), self.num_samples)
 
     def inputs(self, point: list[Array], key: Key) -> list:
         """All inputs of the program; keys among the arguments are folded with the draw's."""
@@ -109,77 +106,74 @@ class Objective:
 
     def trace_gradient(self) -> None:
         """Raise what JAX raises where the program cannot be differentiated."""
-        jax.eval_shape(jax.grad(self.scalar), self.point, self.key)
+        jax.eval_shape(jax.grad(self.scalar), self.point, self.keys[0])
 
     def gradients(self, point: list[Array], direction: list[Array] | None = None) -> Statistics:
         """Statistics of the gradients over all keys."""
-        direction = [jnp.ones_like(x) for x in point] if direction is None else direction
-        along, mean, second, finite, zero = self._gradients(point, direction, self.keys)
-        n = self.num_samples
-        mean = [np.asarray(m, np.float64) for m in mean]
-        var = [np.maximum(np.asarray(s, np.float64), 0) / max(n - 1, 1) for s in second]
+        sums = [_Sums(x.shape) for x in point]
+        moves = None if direction is None else [np.asarray(v, np.float32) for v in direction]
+        along = []
+        for keys in self._chunks():
+            several = keys.ndim > 0
+            grads = [np.asarray(g, np.float32) for g in self._gradients(point, keys)]
+            grads = grads if several else [g[None] for g in grads]
+            for one, g in zip(sums, grads, strict=True):
+                one.add(g)
+            if moves is not None:
+                rows = [
+                    g.reshape(len(g), -1) @ v.ravel() for g, v in zip(grads, moves, strict=True)
+                ]
+                along.append(np.stack(rows, axis=1))
         return Statistics(
-            mean,
-            [np.sqrt(v / n) for v in var],
-            [float(x) for x in finite],
-            [bool(x) for x in zero],
-            np.asarray(along, np.float64),
+            self.num_samples,
+            [one.mean for one in sums],
+            [np.sqrt(one.second / max(one.count - 1, 1) / one.count) for one in sums],
+            [1 - one.bad / (one.count * max(one.mean.size, 1)) for one in sums],
+            [one.zero for one in sums],
+            np.concatenate(along).astype(np.float64) if along else np.zeros((0, len(point))),
         )
-
-    def _all_gradients(self, point, direction, keys):
-        """Welford's sums, a chunk of keys at a time."""
-
-        def of(key):
-            return jax.grad(self.scalar)(point, key)
-
-        def step(state, chunk):
-            count, mean, second, finite, zero = state
-            grads = jax.vmap(of)(chunk) if len(chunk) > 1 else [g[None] for g in of(chunk[0])]
-            wide = [g.astype(jnp.float32) for g in grads]
-            along = jnp.stack(
-                [
-                    jax.vmap(jnp.vdot, (0, None))(g, v.astype(jnp.float32))
-                    for g, v in zip(wide, direction, strict=True)
-                ],
-                axis=1,
-            )
-            m = chunk.shape[0]
-            total = count + m
-            here = [g.mean(0) for g in wide]
-            spread = [jnp.square(g - h[None]).sum(0) for g, h in zip(wide, here, strict=True)]
-            away = [h - x for h, x in zip(here, mean, strict=True)]
-            second = [
-                s + t + jnp.square(d) * (count * m / total)
-                for s, t, d in zip(second, spread, away, strict=True)
-            ]
-            mean = [x + d * (m / total) for x, d in zip(mean, away, strict=True)]
-            finite = [f + (~jnp.isfinite(g)).mean() * m for f, g in zip(finite, wide, strict=True)]
-            zero = [z & (g == 0).all() for z, g in zip(zero, wide, strict=True)]
-            return (total, mean, second, finite, zero), along
-
-        zeros = [jnp.zeros(x.shape, jnp.float32) for x in point]
-        none = [jnp.zeros((), jnp.float32) for _ in point]
-        start = (jnp.zeros((), jnp.float32), zeros, zeros, none, [jnp.array(True)] * len(point))
-        (count, mean, second, finite, zero), along = lax.scan(step, start, self._chunks(keys))
-        return along.reshape(-1, len(point)), mean, second, [1 - f / count for f in finite], zero
 
     def values(self, point: list[Array]) -> np.ndarray:
         """The function for every key."""
-        return np.asarray(self._values(point, self.keys), np.float64)
+        found = [self._values(point, keys) for keys in self._chunks()]
+        return np.concatenate([np.atleast_1d(np.asarray(y, np.float64)) for y in found])
 
-    def _all_values(self, point, keys):
-        def step(_, chunk):
-            if len(chunk) == 1:
-                return None, self.scalar(point, chunk[0])[None]
-            return None, jax.vmap(lambda key: self.scalar(point, key))(chunk)
+    def _chunks(self) -> Iterator[Array]:
+        """Several keys at a time, or one."""
+        if self._chunk == 1:
+            return iter(self.keys)
+        whole = self.num_samples // self._chunk * self._chunk
+        parts = list(self.keys[:whole].reshape(-1, self._chunk))
+        return iter([*parts, self.keys[whole:]] if whole < self.num_samples else parts)
 
-        return lax.scan(step, None, self._chunks(keys))[1].reshape(-1)
 
-    def _chunks(self, keys: Array) -> Array:
-        """Several keys at a time where the function is small and keys batch independently."""
-        small = work(self.program.closed.jaxpr) < 1e6 and "rbg" not in str(keys.dtype)
-        size = next(c for c in (50, 40, 25, 20, 10, 8, 1) if self.num_samples % c == 0)
-        return keys.reshape(-1, size if small else 1)
+class _Sums:
+    """Welford's sums, and what is not finite or always zero."""
+
+    def __init__(self, shape: Shape) -> None:
+        dtype = np.float64 if math.prod(shape) < 1e5 else np.float32
+        self.count, self.bad, self.zero = 0, 0, True
+        self.mean, self.second = np.zeros(shape, dtype), np.zeros(shape, dtype)
+
+    def add(self, g: np.ndarray) -> None:
+        """Rows of gradients."""
+        m, n = len(g), self.count
+        self.count += m
+        finite = np.isfinite(g)
+        self.bad += int(g.size - finite.sum())
+        self.zero = self.zero and not g.any()
+        with np.errstate(invalid="ignore", over="ignore"):
+            here = g.mean(0, dtype=self.mean.dtype)
+            away = here - self.mean
+            if m > 1:
+                self.second += np.square(g - here).sum(0)
+            self.second += np.square(away) * (n * m / self.count)
+            self.mean += away * (m / self.count)
+
+
+def quick() -> dict[str, int] | None:
+    """Compiling takes longer than running here, but on a CPU it can be told to hurry."""
+    return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 
 
 def affordable(program: Program) -> int:

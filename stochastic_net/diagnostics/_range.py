@@ -75,7 +75,7 @@ _SAME = words(
     """
     broadcast_in_dim reshape transpose squeeze expand_dims slice copy copy_p rev
     stop_gradient convert_element_type reduce_max reduce_min dynamic_slice gather
-    reduce_precision pvary sort cumsum_ unstack reduce_window_max optimization_barrier
+    reduce_precision pvary sort top_k cumsum_ unstack reduce_window_max optimization_barrier
     """
 )
 
@@ -110,10 +110,17 @@ def _integer_power(a: Range, y: int) -> Range:
     if y < 0:
         return _POSITIVE if a.positive or y % 2 == 0 else ANY
     if y % 2 == 0:
-        return Range(
-            0.0 if a.low <= 0 <= a.high else min(abs(a.low), abs(a.high)) ** y, _INF, a.zero
-        )
+        ends = sorted((abs(a.low), abs(a.high)))
+        low = 0.0 if a.low <= 0 <= a.high else _power(ends[0], y)
+        return Range(low, _power(ends[1], y), a.zero)
     return Range(0.0, _INF, a.zero) if a.low >= 0 else Range(-_INF, _INF, a.zero)
+
+
+def _power(x: float, y: int) -> float:
+    try:
+        return x**y
+    except OverflowError:
+        return _INF
 
 
 def _div(a: Range, b: Range) -> Range:

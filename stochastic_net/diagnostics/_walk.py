@@ -242,7 +242,9 @@ class Walk:
             ended = joined.diff & ~diff
             lost = joined.lost and self._unhealed(joined.lost, diff, eqn.primitive.name)
             risk = joined.risk if diff else 0
-            out = joined._replace(diff=diff, logged=logged & diff, lost=lost, risk=risk, raises=raises)
+            out = joined._replace(
+                diff=diff, logged=logged & diff, lost=lost, risk=risk, raises=raises
+            )
             if refused:
                 ended |= joined.diff
             if ended:
@@ -308,7 +310,7 @@ class Walk:
                 declared |= cut.bit  # the logarithm of its probability, times what comes of it
             if any(f.diff & own for f in ins):
                 joint |= cut.bit
-        return out._replace(open=opened, joint=joint & out.lost, declared=declared)
+        return out._replace(open=opened, joint=joint, declared=declared)
 
     def _cuts(self, bits: int) -> list[Cut]:
         return [cut for cut in self.cuts.values() if cut.bit & bits]
