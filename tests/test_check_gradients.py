@@ -15,7 +15,6 @@ from flax import linen, nnx
 from jax import lax
 
 import stochastic_net as sn
-from sound_networks import SOUND
 
 KEY = 7
 THREE = jnp.array([0.3, -0.8, 1.1])
@@ -545,10 +544,3 @@ def test_every_fault_is_found_at_its_line(f, args, kind, severity, argument, opt
 
 def test_the_table_is_long_enough():
     assert len(BROKEN) >= 40
-
-
-@pytest.mark.parametrize("build", SOUND.values())
-def test_a_sound_network_is_not_called_broken(build):
-    f, args = build()
-    report = sn.check_gradients(f, *args, key=jax.random.key(KEY))
-    assert report.ok, report

@@ -156,7 +156,8 @@ def _explained(found: Structure) -> int:
     """Leaves whose difference to finite differences is said by the structure, or cannot be told."""
     bits = found.walk.on_purpose | found.walk.jumps
     for cut in found.walk.cuts.values():
-        if cut.jump and cut.kind not in ("stop_gradient", "zero_factor"):
+        reached = cut.jump or cut.bit & (found.together.lost | found.together.open)
+        if reached and cut.kind not in ("stop_gradient", "zero_factor"):
             bits |= cut.ended
     return bits
 

@@ -67,7 +67,7 @@ class Cut:
     ended: int = 0
     noise: int = 0
     why: str = ""
-    jump: bool = True  # and not a kink, as in where(x > 0, x, 0)
+    jump: bool = False  # and not a kink, as in where(x > 0, x, 0)
 
 
 @dataclasses.dataclass

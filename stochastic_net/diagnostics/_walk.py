@@ -268,7 +268,7 @@ class Walk:
         for cut in self._cuts(lost):
             if not cut.ended & self.leaves & ~diff:
                 lost &= ~cut.bit
-                cut.jump = cut.jump and name not in ("select_n", "mul")
+                cut.jump = cut.jump or name not in ("select_n", "mul")
         return lost
 
     def _end(self, eqn, out: Flow, ended: int, joined: Flow, kind: str, why: str = "") -> Flow:
