@@ -115,9 +115,9 @@ def _with_numbers(
 ) -> GradientReport:
     findings = list(found.findings)
     impossible = any(f.kind in ("refused", "while_loop") for f in findings)
-    if impossible or not has_output(program):
+    if impossible or not has_output(program, found.chosen):
         return _report(program, found, findings, [], 0)
-    objective = Objective(program, key, num_samples or affordable(program))
+    objective = Objective(program, key, num_samples or affordable(program), found.chosen)
     try:
         objective.trace_gradient()
     except Exception as error:  # the user's program may raise anything when differentiated

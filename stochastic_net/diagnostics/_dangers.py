@@ -14,6 +14,7 @@ _AT_ZERO = {
     "pow": (0, True),
     "cbrt": (0, False),
 }
+_AT_ONE = ("acos", "asin", "atanh")
 
 
 def exposed(eqn: JaxprEqn, ranges: list[Range]) -> tuple[int, int, bool] | None:
@@ -23,13 +24,21 @@ def exposed(eqn: JaxprEqn, ranges: list[Range]) -> tuple[int, int, bool] | None:
         index, from_below = 0, False
     elif name in _AT_ZERO:
         index, from_below = _AT_ZERO[name]
+    elif name in _AT_ONE:
+        index, from_below = 0, False
     else:
         return None
     found = ranges[index]
+    if name in _AT_ONE:
+        inside = found.low > -1 and found.high < 1
+        return None if inside else (0, _range.POINTS, False)
     below = from_below and found.low < 0
-    if found.zero == _range.NEVER and not below:
+    zero = found.zero
+    if name == "pow" and ranges[1].low >= 1:
+        zero = _range.NEVER
+    if zero == _range.NEVER and not below:
         return None
-    return index, found.zero, below
+    return index, zero, below
 
 
 CURE = {
@@ -39,5 +48,8 @@ CURE = {
     "div": "a quotient and its derivative are infinite where the denominator is 0",
     "integer_pow": "the derivative of a negative power is infinite at 0",
     "pow": "a fractional power has an infinite derivative at 0 and none below",
+    "acos": "arccos has an infinite derivative at -1 and 1",
+    "asin": "arcsin has an infinite derivative at -1 and 1",
+    "atanh": "arctanh and its derivative are infinite at -1 and 1",
     "cbrt": "cbrt has an infinite derivative at 0",
 }

@@ -23,9 +23,11 @@ class Flow(NamedTuple):
     info: int = 0  # sources on any path
     lost: int = 0  # cuts on the way here
     open: int = 0  # cuts that make a discrete draw, and that nothing makes up for
+    made_up: int = 0  # cuts that were open and that something made up for
     logged: int = 0  # sources that came here through a logarithm
     joint: int = 0  # open cuts that the derivative in their own parameters depends on
     declared: int = 0  # open cuts of which a score-function term is part
+    stopped: int = 0  # open cuts that a stop_gradient hides
     risk: int = 0  # dangerous operations this comes from
     same: int = 0  # draws that vmap or shard_map repeats in every row
     spread: int = 0  # of these, the ones already repeated

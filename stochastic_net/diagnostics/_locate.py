@@ -32,6 +32,8 @@ def bad_operands(
         if danger is None:
             return None
         x = ins[1 if danger.name == "div" else 0]
+        if danger.name in ("acos", "asin", "atanh"):
+            return jnp.where((jnp.abs(x) >= 1).any(), 1, 0)
         if danger.name in ("sqrt", "rsqrt", "log", "pow"):
             return jnp.where((x < 0).any(), 2, jnp.where((x == 0).any(), 1, 0))
         return jnp.where((x == 0).any(), 1, 0)
@@ -40,13 +42,26 @@ def bad_operands(
 
 
 def first_not_finite(objective: Objective, point: list[Array]) -> Place | None:
-    """The first operation whose result is not finite though its operands are."""
+    """The first operation with a value or derivative that is not finite though its operands are."""
 
     def look(place: Place, eqn: JaxprEqn, ins: list):
         del place
-        if not any(is_float(v.aval) for v in eqn.outvars) or eqn.primitive.name == "custom":
+        moving = [i for i, x in enumerate(ins) if is_float(jax.typeof(x))]
+        if not moving or not any(is_float(v.aval) for v in eqn.outvars):
             return None
-        return "after", [x for x in ins if is_float(jax.typeof(x))]
+
+        def of(*values):
+            every = dict(zip(moving, values, strict=True))
+            outs = bind(eqn, *(every.get(i, x) for i, x in enumerate(ins)))
+            return [y for y in outs if is_float(jax.typeof(y))]
+
+        here = [jnp.asarray(ins[i]) for i in moving]
+        try:
+            outs, slopes = jax.jvp(of, here, [jnp.ones_like(x) for x in here])
+        except Exception:  # a rule for reverse mode only
+            outs, slopes = of(*here), []
+        whole = jnp.stack([jnp.isfinite(x).all() for x in here]).all()
+        return whole & ~jnp.stack([jnp.isfinite(y).all() for y in [*outs, *slopes]]).all()
 
     flags = _watch(objective, point, look, jnp.maximum)
     return next((place for place, bad in flags.items() if int(bad)), None)
@@ -117,10 +132,6 @@ def _run(program: core.Jaxpr, consts, values, calls: tuple, look, seen: dict) ->
         else:
             outs = bind(eqn, *ins)
             said = look(place, eqn, ins)
-            if isinstance(said, tuple):
-                whole = jnp.stack([jnp.isfinite(x).all() for x in said[1]] or [jnp.array(True)])
-                broken = [~jnp.isfinite(y).all() for y in outs if is_float(jax.typeof(y))]
-                said = whole.all() & jnp.stack(broken).any()
             if said is not None:
                 seen[place] = said
         state.update(zip(eqn.outvars, outs, strict=True))

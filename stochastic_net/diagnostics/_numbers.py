@@ -46,8 +46,11 @@ class Statistics(NamedTuple):
 class Objective:
     """A program as a scalar function of its watched leaves and a key; compiled once."""
 
-    def __init__(self, program: Program, key: Key, num_samples: int) -> None:
+    def __init__(
+        self, program: Program, key: Key, num_samples: int, chosen: list[int] | None = None
+    ) -> None:
         self.program, self.num_samples = program, num_samples
+        self._chosen = chosen if chosen is not None else range(len(program.outputs))
         self._watched = [i for i, leaf in enumerate(program.leaves) if leaf.watched]
         self.keys = jax.random.split(named_key(key, "check_gradients"), num_samples)
         # Small functions take many keys at a time. A large one would be slow inside a vmap or scan:
@@ -95,7 +98,8 @@ class Objective:
     def scalar(self, point: list[Array], key: Key) -> Array:
         """The output; if it is not one number, its product with fixed random weights."""
         outputs = core.jaxpr_as_fun(self.program.closed)(*self.inputs(point, key))
-        floats = [y for y in outputs if jnp.issubdtype(y.dtype, jnp.floating)]
+        floats = [outputs[i] for i in self._chosen if is_float(jax.typeof(outputs[i]))]
+        floats = [jnp.abs(y) if jnp.iscomplexobj(y) else y for y in floats]
         if len(floats) == 1 and floats[0].size == 1:
             return floats[0].reshape(()).astype(jnp.float32)
         total = jnp.zeros((), jnp.float32)
@@ -207,9 +211,9 @@ def _per_element(eqn) -> float:
     return 1.0
 
 
-def has_output(program: Program) -> bool:
+def has_output(program: Program, chosen: list[int]) -> bool:
     """Whether any output is a float: a gradient can be asked of nothing else."""
-    return any(is_float(aval) for aval in program.closed.out_avals)
+    return any(is_float(program.closed.out_avals[i]) for i in chosen)
 
 
 def student(t: float, n: int) -> float:

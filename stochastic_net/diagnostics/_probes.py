@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stochastic_net._types import Array
+from stochastic_net.diagnostics._dangers import CURE
 from stochastic_net.diagnostics._finding import Finding, Severity, finding
 from stochastic_net.diagnostics._flow import Danger
 from stochastic_net.diagnostics._locate import bad_operands, first_not_finite, saturation
@@ -30,9 +31,14 @@ def not_finite(objective: Objective, at: Statistics, found: Structure) -> list[F
     if met:
         return [_danger(objective, d, level, "error", _HERE) for d, level in met]
     place = first_not_finite(objective, objective.point)
-    at_line = found.walk.equations.get(place)
+    at_line = found.walk.equations.get(place) if place else None
     source = locate(*at_line) if at_line else NOWHERE
     named = ", ".join(objective.names[j] for j in bad[:3])
+    name = at_line[1].primitive.name if at_line else ""
+    if name in CURE:
+        words = CURE[name][0].upper() + CURE[name][1:]
+        where = "what it is taken of is 0 in this precision at this point"
+        return [finding("singular", "error", source, named, operation=words, where=where)]
     share = f"{100 * (1 - min(at.finite)):.3g} %"
     return [finding("nan", "error", source, named, share=share)]
 

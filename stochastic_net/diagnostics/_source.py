@@ -10,6 +10,8 @@ from typing import NamedTuple
 import jax
 from jax.extend.core import JaxprEqn
 
+from stochastic_net.diagnostics._words import words
+
 _HOUSE = str(pathlib.Path(__file__).parents[1]) + os.sep
 _JAX = str(pathlib.Path(jax.__file__).parent) + os.sep
 _STANDARD = str(pathlib.Path(os.__file__).parent) + os.sep
@@ -50,14 +52,18 @@ def locate(calls: Iterable[JaxprEqn], eqn: JaxprEqn) -> Source:
     A program that is called is traced once and kept: its equations carry the lines of whoever
     called it first. The lines inside it are therefore used only where it is the user's own.
     """
-    found = NOWHERE
+    return _chain(calls, eqn)[0]
+
+
+def _chain(calls: Iterable[JaxprEqn], eqn: JaxprEqn) -> tuple[Source, JaxprEqn]:
+    found, made_by = NOWHERE, eqn
     for outer in (*calls, eqn):
         here = _innermost(outer)
         if here.line:
-            found = here
+            found, made_by = here, outer
         if outer is not eqn and not _body_is_users(outer):
             break
-    return found
+    return found, made_by
 
 
 def _innermost(eqn: JaxprEqn) -> Source:
@@ -95,13 +101,28 @@ def rule_is_users(eqn: JaxprEqn) -> bool:
     return is_users(_file_of_body(eqn) or _JAX)
 
 
-def written_by_user(eqn: JaxprEqn) -> bool:
-    """Whether the user calls JAX to make an equation, and not a library of theirs or this one."""
-    traceback = eqn.source_info.traceback
+_DIRECT = words(
+    """
+    sqrt rsqrt log log2 log10 log1p reciprocal divide true_divide power float_power pow norm std
+    arccos arcsin arctanh acos asin atanh cbrt div integer_pow
+    """
+)
+
+
+def is_direct(calls: Iterable[JaxprEqn], eqn: JaxprEqn) -> bool:
+    """Whether the user asks for this very operation, and not for a function that has it inside.
+
+    Functions of libraries mostly know what they do at 0.
+    """
+    source, made_by = _chain(calls, eqn)
+    traceback = made_by.source_info.traceback
     for frame in traceback.frames if traceback else ():
         if not frame.file_name.startswith(_JAX):
-            return is_users(frame.file_name)
-    return True
+            if not is_users(frame.file_name):
+                return False
+            break
+    name = source.called.rpartition(".")[2]
+    return name in _DIRECT or "operator" in name or "binary_op" in name or name in ("bind", "")
 
 
 def stops_exactly(eqn: JaxprEqn) -> bool:
@@ -118,13 +139,22 @@ def stops_exactly(eqn: JaxprEqn) -> bool:
     return file.startswith(_JAX) or f"{os.sep}flax{os.sep}" in file
 
 
+def name_of_rule(eqn: JaxprEqn) -> str:
+    """The name of the function that an equation calls."""
+    return _described(eqn).partition(" at ")[0]
+
+
 def _file_of_body(eqn: JaxprEqn) -> str:
+    return _described(eqn).rpartition(" at ")[2].rpartition(":")[0]
+
+
+def _described(eqn: JaxprEqn) -> str:
+    """The function that an equation calls, as "name at file:line"."""
     for name in ("jaxpr", "call_jaxpr", "body_jaxpr", "branches"):
         body = eqn.params.get(name)
         if body is None:
             continue
         body = body[0] if isinstance(body, tuple) else body
         info = getattr(getattr(body, "jaxpr", body), "debug_info", None)
-        where = getattr(info, "func_src_info", None) or ""
-        return where.rpartition(" at ")[2].rpartition(":")[0]
+        return getattr(info, "func_src_info", None) or ""
     return ""

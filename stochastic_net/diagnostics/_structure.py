@@ -24,7 +24,7 @@ class Structure(NamedTuple):
     """The walked program: its draws, cuts and dangers, and the flow of its outputs."""
 
     walk: Walk
-    outputs: list[Flow]
+    chosen: list[int]  # the outputs that count: metrics beside a loss do not
     together: Flow
     findings: list[Finding]
 
@@ -61,8 +61,9 @@ def structure(program: Program) -> Structure:
     if program.takes_key:
         ins.append(Flow(info=1 << count, key=("key",), number=("key",)))
     outputs = walk.run(program.closed.jaxpr, program.closed.consts, ins)
-    together = merge(*outputs) if outputs else Flow()
-    found = Structure(walk, outputs, together, [])
+    chosen = program.differentiated([bool(f.diff & program.watched) for f in outputs])
+    together = merge(*(outputs[i] for i in chosen)) if chosen else Flow()
+    found = Structure(walk, chosen, together, [])
     ends: dict[tuple, Finding] = {}  # one a line: an error when differentiated says more
     for one in (*_raising(found, program), *_discrete(found, program), *_ends(found, program)):
         ends.setdefault((one.file, one.line, one.argument if not one.line else ""), one)

@@ -42,6 +42,16 @@ class Program:
     leaves: list[Leaf]
     takes_key: bool
     outputs: list[str]
+    has_loss: bool  # whether f returns a number and more beside it, as jax.grad(has_aux=True) takes
+
+    def differentiated(self, arrive: list[bool]) -> list[int]:
+        """Which outputs count: of a loss with metrics the loss, else all that depend on something.
+
+        If none does, all: that is what is to be reported.
+        """
+        if self.has_loss:
+            return [0]
+        return [i for i, flag in enumerate(arrive) if flag] or list(range(len(arrive)))
 
     @property
     def watched(self) -> int:
@@ -92,12 +102,30 @@ def trace(f: Callable, args: Sequence, key: Key, argnums: int | Sequence[int] | 
         return function(*rebuilt, **{how: next(inputs)})
 
     values = [leaf.value for leaf in leaves] + ([key] if how is not None else [])
-    closed, shape = jax.make_jaxpr(flat, return_shape=True)(*values)
+    try:
+        closed, shape = jax.make_jaxpr(flat, return_shape=True)(*values)
+    except jax.errors.ConcretizationTypeError as error:
+        raise TypeError(
+            f"{_name(f)} cannot be traced: it asks for the value of an array, in an `if`, float(x) "
+            "or numpy.asarray(x). There its gradient would end, too: use jnp.where or lax.cond, or "
+            "keep what is not differentiated out of the arguments (functools.partial)."
+        ) from error
     outputs = [
         "output" + jax.tree_util.keystr(path)
         for path, _ in jax.tree_util.tree_leaves_with_path(shape)
     ]
-    return Program(_name(f), closed, leaves, how is not None, outputs)
+    return Program(_name(f), closed, leaves, how is not None, outputs, _has_loss(shape))
+
+
+def _has_loss(shape: PyTree) -> bool:
+    """(loss, metrics)."""
+    if not (isinstance(shape, tuple) and len(shape) == 2):
+        return False
+    first = shape[0]
+    scalar = isinstance(first, jax.ShapeDtypeStruct) and first.shape == () and is_float(first)
+    return scalar and not (
+        isinstance(shape[1], jax.ShapeDtypeStruct) and shape[1].shape == () and is_float(shape[1])
+    )
 
 
 def _name(f: Callable) -> str:

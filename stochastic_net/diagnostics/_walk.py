@@ -14,11 +14,12 @@ from stochastic_net.diagnostics._flow import BITS, Cut, Danger, Draw, Flow, Plac
 from stochastic_net.diagnostics._keys import is_key, next_key
 from stochastic_net.diagnostics._source import (
     Source,
+    is_direct,
     is_jax,
     locate,
+    name_of_rule,
     rule_is_users,
     stops_exactly,
-    written_by_user,
 )
 from stochastic_net.diagnostics._words import words
 
@@ -153,9 +154,9 @@ class Walk:
             self.on_purpose |= out.diff & ~flow.diff & self.leaves  # a derivative it has not
             for cut in self._cuts(flow.lost):
                 self.jumps |= cut.ended & out.diff & self.leaves
-        if eqn.params.get("name") in ("relu", "relu6") and outs[0].diff & self.watched:
+        if name_of_rule(eqn) in ("relu", "relu6") and outs[0].diff & self.watched:
             self.flats[self.place(eqn)] = ("relu", self.where(eqn), outs[0].diff)
-        softplus = eqn.params.get("name") == "logaddexp"
+        softplus = name_of_rule(eqn) == "logaddexp"
         return [
             out._replace(
                 diff=out.diff | (flow.diff & new),
@@ -252,6 +253,15 @@ class Walk:
             outs.append(self._settle(eqn, ins, out, var))
         return outs
 
+    def _is_where(self, eqn: JaxprEqn) -> bool:
+        """Whether the user writes this choice, and not a function of a library that knows why."""
+        return self.where(eqn).called.rpartition(".")[2] in (
+            "where",
+            "select",
+            "select_n",
+            "_where",
+        )
+
     def _sampling(self) -> bool:
         """Whether this is inside one of JAX's samplers: a private function that takes a key."""
         return any(
@@ -286,6 +296,7 @@ class Walk:
         if name.startswith("custom_") or (name == "stop_gradient" and not stops_exactly(eqn)):
             self.on_purpose |= ended & self.leaves
         if name == "stop_gradient":
+            out = out._replace(stopped=out.stopped | out.open)
             opened = 0  # said by the user, and therefore not a silent end
         elif ended & self.watched and ended & ~self.leaves and name not in _SELDOM:
             cut.noise |= ended & ~self.leaves
@@ -296,12 +307,20 @@ class Walk:
     def _settle(self, eqn: JaxprEqn, ins: list[Flow], out: Flow, var) -> Flow:
         """Open cuts that this operation makes up for, and terms that estimate their gradient."""
         name = eqn.primitive.name
+        if out.stopped and name in ("add", "sub", "add_any"):
+            out = self._straight_through(ins, out)
+        if name in ("add", "sub", "add_any"):  # the pieces of a spline, one of which is made up for
+            out = out._replace(open=out.open & ~out.made_up)
         if not out.open or name in _ADDITIVE or len(ins) < 2:
             return out
         opened, joint, declared = out.open, out.joint, out.declared
+        made_up = out.made_up
+        backward = "transpose(" in str(eqn.source_info.name_stack)
         for cut in self._cuts(out.open):
-            if cut.noise and not cut.noise & ~out.diff and name not in _TESTS:
+            followed = cut.noise and not cut.noise & ~out.diff and name not in _TESTS
+            if followed or backward:  # (in a derivative: which slope, of a function with a kink)
                 opened &= ~cut.bit  # a kink: what was compared goes on, as in where(z > 0, z, 0)
+                made_up |= cut.bit
                 continue
             own = cut.ended & self.watched
             carriers = [f for f in ins if f.joint & cut.bit and f.logged & own]
@@ -310,7 +329,14 @@ class Walk:
                 declared |= cut.bit  # the logarithm of its probability, times what comes of it
             if any(f.diff & own for f in ins):
                 joint |= cut.bit
-        return out._replace(open=opened, joint=joint, declared=declared)
+        return out._replace(open=opened, joint=joint, declared=declared, made_up=made_up)
+
+    def _straight_through(self, ins: list[Flow], out: Flow) -> Flow:
+        """x + stop_gradient(choice - x): the choice has the gradient that the user gives it."""
+        for cut in self._cuts(out.stopped):
+            if any(f.diff & cut.ended & self.watched and not f.stopped & cut.bit for f in ins):
+                out = out._replace(declared=out.declared | cut.bit)
+        return out
 
     def _cuts(self, bits: int) -> list[Cut]:
         return [cut for cut in self.cuts.values() if cut.bit & bits]
@@ -492,14 +518,14 @@ class Walk:
                 danger = self.dangers[place]
                 danger.sources |= flow.diff
                 danger.zero, danger.below = zero, below
-                danger.sampler = self._sampling() or not written_by_user(eqn)
+                danger.sampler = self._sampling() or not is_direct(self._calls, eqn)
                 danger.layer, danger.result = bool(flow.layer), outs[0].number
                 outs = [out._replace(risk=out.risk | danger.bit) for out in outs]
         if name == "select_n" and len(ins) == 3 and ins[0].test is not None:
             test = ins[0].test
             for danger in self.dangers.values():
                 about = {danger.operand, danger.result} & {test[1], test[2]}
-                if danger.bit & outs[0].risk and about:
+                if danger.bit & outs[0].risk and about and self._is_where(eqn):
                     danger.guarded = self.where(eqn)
         return outs
 
