@@ -9,7 +9,7 @@ import tyro
 
 import stochastic_net
 from stochastic_net import training
-from stochastic_net.cli import _exit
+from stochastic_net.cli import _check, _exit
 
 _DESCRIPTION = """Random variables inside JAX/Flax networks, with gradients you can trust.
 
@@ -53,6 +53,31 @@ def evaluate(
     training.evaluate_run(run, data)
 
 
+def check(
+    function: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="FILE.py:FUNCTION")]] = "",
+    args: str = "example_inputs",
+    run: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Say whether the gradient reaches the arguments of a function, and where it ends if not.
+
+    Runs the code in FILE.py. Prints the report; the exit status is 1 if the gradient is broken.
+
+    Args:
+        function: The function to check. Its parameter `key`, if it has one, gets a key.
+        args: What FILE.py calls the arguments to check at: a tuple, or a function that makes one.
+        run: Check a folder that `stochastic-net train` made instead.
+        seed: Of the keys.
+    """
+    if bool(function) == (run is not None):
+        raise training.InputError("check needs FILE.py:FUNCTION or --run RUN, one of them.")
+    reports = (
+        _check.check_function(function, args, seed) if run is None else _check.check_run(run, seed)
+    )
+    if not all(report.ok for report in reports):
+        raise SystemExit(_exit.BROKEN)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one subcommand; bad input becomes one line and exit status 2."""
     if list(arguments) == ["--version"]:
@@ -60,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"train": train, "evaluate": evaluate},
+            {"train": train, "evaluate": evaluate, "check": check},
             prog="stochastic-net",
             description=_DESCRIPTION,
             args=arguments,

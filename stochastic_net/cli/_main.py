@@ -10,7 +10,10 @@ _NEEDS = ("tyro", "rich", "optax", "orbax.checkpoint", "sklearn", "matplotlib")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when done, 2 for input that cannot be used, 130 when interrupted."""
+    """Run the command; 0 when done, 1 where `check` finds a broken gradient, 2 and 130.
+
+    2 is for input that cannot be used, 130 for an interruption.
+    """
     missing = [name for name in _NEEDS if importlib.util.find_spec(name.split(".")[0]) is None]
     if missing:
         print(

@@ -9,7 +9,7 @@ from jax.extend.core import JaxprEqn
 from stochastic_net._types import Array
 from stochastic_net.diagnostics._derivative import bind, is_float
 from stochastic_net.diagnostics._flow import Danger, Place
-from stochastic_net.diagnostics._numbers import Objective, quick
+from stochastic_net.diagnostics._numbers import Objective
 
 _INLINE = frozenset(("jit", "pjit", "closed_call", "remat2", "checkpoint"))
 _FLAT = {  # where an elementwise operation has a derivative of exactly zero
@@ -111,7 +111,7 @@ def _watch(objective: Objective, point: list[Array], look, combine) -> dict[Plac
 
         return lax.scan(step, zero, keys)[0]
 
-    values = jax.jit(run, compiler_options=quick())(objective.keys[:8])
+    values = jax.jit(run)(objective.keys[:8])
     return dict(zip(order, values, strict=True))
 
 

@@ -58,8 +58,8 @@ class Objective:
         several = work(program.closed.jaxpr) < 1e6 and "rbg" not in str(self.keys.dtype)
         self._chunk = min(_CHUNK, num_samples) if several else 1
         over = (lambda f: jax.vmap(f, (None, 0))) if several else (lambda f: f)
-        self._gradients = jax.jit(over(jax.grad(self.scalar)), compiler_options=quick())
-        self._values = jax.jit(over(self.scalar), compiler_options=quick())
+        self._gradients = jax.jit(over(jax.grad(self.scalar)))
+        self._values = jax.jit(over(self.scalar))
 
     @property
     def names(self) -> list[str]:
@@ -173,11 +173,6 @@ class _Sums:
                 self.second += np.square(g - here).sum(0)
             self.second += np.square(away) * (n * m / self.count)
             self.mean += away * (m / self.count)
-
-
-def quick() -> dict[str, int] | None:
-    """Compiling takes longer than running here, but on a CPU it can be told to hurry."""
-    return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 
 
 def affordable(program: Program) -> int:

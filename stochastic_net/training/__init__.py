@@ -9,6 +9,8 @@ from stochastic_net.training._run import train as train
 from stochastic_net.training._scores import Scores as Scores
 from stochastic_net.training._scores import score as score
 from stochastic_net.training._sensor import Sensor as Sensor
+from stochastic_net.training._trained import Trained as Trained
+from stochastic_net.training._trained import trained as trained
 
 __all__ = [
     "Config",
@@ -16,8 +18,10 @@ __all__ = [
     "Interrupted",
     "Scores",
     "Sensor",
+    "Trained",
     "evaluate_run",
     "read_measurements",
     "score",
     "train",
+    "trained",
 ]

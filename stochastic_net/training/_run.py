@@ -39,9 +39,9 @@ def train(
     config = config.check()
     if resume:
         folder, config = RunFolder.resume(out, config)
-        dataset, tasks = _prepare(config)
+        dataset, tasks = prepare(config)
     else:
-        dataset, tasks = _prepare(config)  # before the folder: bad input leaves none behind
+        dataset, tasks = prepare(config)  # before the folder: bad input leaves none behind
         folder = RunFolder.create(out, config)
     _introduce(console, folder, dataset, tasks)
     evaluations: list[Evaluation] = []
@@ -71,7 +71,7 @@ def evaluate_run(
     """
     console = console or Console()
     folder, config = RunFolder.open(run)
-    dataset, tasks = _prepare(config)
+    dataset, tasks = prepare(config)
     test_at, levels, name = dataset.test_at, dataset.levels, dataset.name
     if data is not None and config.data not in (data, str(Path(data).absolute())):
         test_at = load_file_as_test(data, dataset.classes)
@@ -93,7 +93,8 @@ def evaluate_run(
     return evaluations
 
 
-def _prepare(config: Config) -> tuple[Dataset, list[Task]]:
+def prepare(config: Config) -> tuple[Dataset, list[Task]]:
+    """The data of a run and its modes."""
     dataset = load_dataset(config)
     return dataset, [Task(config, dataset, mode) for mode in config.modes()]
 

@@ -43,7 +43,7 @@ class Task:
         self._optimizer = optax.adam(
             optax.cosine_decay_schedule(config.learning_rate, max(1, self.steps))
         )
-        self._graph = nnx.graphdef(self._network())
+        self.graph = nnx.graphdef(self._network())
 
     def _network(self) -> StochasticNet:
         mean = self.dataset.train.pair.mean
@@ -79,7 +79,7 @@ class Task:
 
     @functools.cached_property
     def _step(self):
-        graph, optimizer, mode = self._graph, self._optimizer, self.mode
+        graph, optimizer, mode = self.graph, self._optimizer, self.mode
 
         @functools.partial(jax.jit, donate_argnums=0)
         def step(state: TrainState, batch: Examples, key: Key) -> tuple[TrainState, Array]:
@@ -106,7 +106,7 @@ class Task:
 
     @functools.cached_property
     def _predict(self):
-        graph, mode, draws = self._graph, self.mode, self.config.draws
+        graph, mode, draws = self.graph, self.mode, self.config.draws
 
         @jax.jit
         def predict(state: TrainState, batch: Examples, key: Key) -> Array:
