@@ -1,10 +1,9 @@
 """One thing that `check_gradients` found, and the words for each kind of it."""
 
 import dataclasses
-import os
 from typing import Literal
 
-from stochastic_net.diagnostics._source import Source
+from stochastic_net.diagnostics._source import Source, shown
 
 Severity = Literal["error", "warning", "note"]
 
@@ -34,7 +33,7 @@ class Finding:
     @property
     def place(self) -> str:
         """The file and the line, as "net.py:12"."""
-        return f"{os.path.basename(self.file)}:{self.line}" if self.line else "-"
+        return f"{shown(self.file)}:{self.line}" if self.line else "-"
 
     def __str__(self) -> str:
         return f"{self.severity}: {self.kind} at {self.place}: {self.message} {self.cure}"

@@ -26,12 +26,18 @@ class Source(NamedTuple):
     called: str = ""
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}" if self.line else "?"
+        return f"{shown(self.file)}:{self.line}" if self.line else "?"
 
     @property
     def code(self) -> str:
         """The text of the line, where it can still be read."""
         return linecache.getline(self.file, self.line).strip()
+
+
+def shown(file: str) -> str:
+    """A file by its name; a cell of a notebook has none that says anything."""
+    name = os.path.basename(file)
+    return "cell" if "ipykernel_" in file or name.startswith("<ipython") else name
 
 
 NOWHERE = Source("", 0, "")
