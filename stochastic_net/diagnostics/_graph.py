@@ -66,8 +66,12 @@ def graph(
     for danger in found.walk.dangers.values():
         place = danger.source.file, danger.source.line
         ends[place] = ends.get(place, 0) | danger.sources
+    spoilt = 0  # what arrives there is not finite
+    for place, f in cuts.items():
+        if f.kind in ("singular", "negative", "where_nan", "nan"):
+            spoilt |= ends.get(place, 0)
     for group in groups:
-        arrives = bool(together.diff & group.bits)
+        arrives = bool(together.diff & group.bits) and not group.bits & spoilt
         box = add(Node("argument", group.label, arrives))
         if arrives:
             edges.append(Edge(box, output, True, _signal(program, group, signals)))
@@ -81,7 +85,7 @@ def graph(
             continue
         known[label] = box = add(Node("draw", label, True))
         place = draw.source.file, draw.source.line
-        if place in boxes:
+        if place in boxes and cuts[place].draw:
             edges.append(Edge(box, boxes[place], False))
         else:
             edges.append(Edge(box, output, True))

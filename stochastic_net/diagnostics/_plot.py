@@ -9,62 +9,64 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMN = {"argument": 0.0, "draw": 0.0, "cut": 1.0, "output": 2.0}
+_BOX = {"argument": "round,pad=0.35", "draw": "round4,pad=0.35", "output": "round,pad=0.35"}
+_ALIGN = {0.0: "right", 1.0: "center", 2.0: "left"}
+_HALF = 0.25  # of the width of a box in the middle
 
 
 def draw(graph: Graph) -> "Figure":
     """Arguments and draws to the left, where gradients end in the middle, the output right."""
     places = _places(graph.nodes)
-    rows = max(len([n for n in graph.nodes if _COLUMN[n.kind] == c]) for c in (0.0, 1.0))
-    canvas = figure(9, 1.2 + 0.75 * max(rows, 1))
+    lowest, highest = min(y for _, y in places), max(y for _, y in places)
+    canvas = figure(9, 0.9 + 0.6 * (highest - lowest + 1))
     axes = canvas.subplots()
     axes.set_axis_off()
-    axes.set_xlim(-0.45, 2.35)
-    axes.set_ylim(-0.6, max(rows, 1) - 0.4)
+    axes.set_xlim(-0.62, 2.6)
+    axes.set_ylim(lowest - 0.5, highest + 0.5)
     for edge in graph.edges:
-        start, end = places[edge.start], places[edge.end]
-        quiet = graph.nodes[edge.start].kind == "draw" and edge.good
+        (x, y), (to_x, to_y) = places[edge.start], places[edge.end]
+        start, end = graph.nodes[edge.start], graph.nodes[edge.end]
+        x = x + (_HALF if start.kind == "cut" else 0.04)
+        to_x = to_x - (_HALF if end.kind == "cut" else 0.04)
+        quiet = start.kind == "draw" and edge.good
         colour = (QUIET if quiet else GOOD) if edge.good else BAD
-        axes.annotate(
-            "",
-            xy=end,
-            xytext=start,
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": colour,
-                "lw": 1.6,
-                "ls": "-" if edge.good else "--",
-                "shrinkA": 52,
-                "shrinkB": 52,
-            },
-        )
+        style = {"arrowstyle": "-|>", "color": colour, "lw": 1.6, "ls": "-" if edge.good else "--"}
+        axes.annotate("", xy=(to_x, to_y), xytext=(x, y), arrowprops=style)
         if edge.label:
-            x, y = (0.62 * a + 0.38 * b for a, b in zip(start, end, strict=True))
-            axes.text(x, y + 0.09, edge.label, fontsize=8, color=colour, ha="center")
+            at_x, at_y = 0.8 * x + 0.2 * to_x, 0.8 * y + 0.2 * to_y
+            axes.text(
+                *(at_x, at_y, edge.label),
+                fontsize=8,
+                color=colour,
+                ha="center",
+                va="center",
+                bbox={"fc": "white", "ec": "none", "pad": 0.8},
+            )
     for node, (x, y) in zip(graph.nodes, places, strict=True):
         colour = QUIET if node.kind == "draw" else (GOOD if node.good else BAD)
-        label = "\n".join(short(line, 26) for line in node.label.split("\n"))
-        style = "round,pad=0.35" if node.kind in ("argument", "output") else "sawtooth,pad=0.35"
-        style = "circle,pad=0.2" if node.kind == "draw" and len(label) < 4 else style
-        style = "round4,pad=0.35" if node.kind == "draw" else style
         axes.text(
-            x,
-            y,
-            label,
-            ha="center",
+            *(x, y, "\n".join(map(_label, node.label.split("\n")))),
+            ha=_ALIGN[_COLUMN[node.kind]],
             va="center",
             fontsize=8,
             color=colour,
-            bbox={"boxstyle": style, "fc": "white", "ec": colour, "lw": 1.4},
+            bbox={"boxstyle": _BOX.get(node.kind, "square,pad=0.4"), "fc": "white", "ec": colour},
         )
     return canvas
 
 
+def _label(line: str) -> str:
+    """The end of a file's name and the line say more than its beginning."""
+    return line if len(line) <= 26 else ("..." + line[-23:] if ".py:" in line else short(line, 26))
+
+
 def _places(nodes: list[Node]) -> list[tuple[float, float]]:
+    """Rows from the top; the middle column lies between rows, off the straight arrows."""
     columns = {c: [n for n in nodes if _COLUMN[n.kind] == c] for c in set(_COLUMN.values())}
     most = max(map(len, columns.values()))
     places = {}
     for x, column in columns.items():
         gap = most / max(len(column), 1)
         for i, node in enumerate(column):
-            places[id(node)] = (x, most - gap * (i + 0.5) - 0.5)
+            places[id(node)] = (x, most - gap * (i + 0.5) - (0.55 if x == 1.0 else 0.0))
     return [places[id(node)] for node in nodes]
