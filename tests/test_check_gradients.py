@@ -15,6 +15,9 @@ from flax import linen, nnx
 from jax import lax
 
 import stochastic_net as sn
+from stochastic_net.diagnostics._bias import bias
+from stochastic_net.diagnostics._numbers import Objective, student
+from stochastic_net.diagnostics._trace import trace
 
 KEY = 7
 THREE = jnp.array([0.3, -0.8, 1.1])
@@ -544,3 +547,160 @@ def test_every_fault_is_found_at_its_line(f, args, kind, severity, argument, opt
 
 def test_the_table_is_long_enough():
     assert len(BROKEN) >= 40
+
+
+# --- numbers
+
+
+@jax.custom_vjp
+def noisy(x, weight, factor):
+    """x * weight, whose rule returns a derivative of mean `factor` times the right one."""
+    return x * weight + 0.0 * factor
+
+
+noisy.defvjp(
+    lambda x, weight, factor: (x * weight + 0.0 * factor, factor),
+    lambda factor, g: (g * factor, jnp.zeros_like(g), jnp.zeros_like(g)),
+)
+
+
+def noisily(bias):
+    """A function whose gradient is 1 and is estimated by 1 + bias + N(0, 1) * (1 + bias)."""
+
+    def f(x, key):
+        return noisy(x, jnp.float32(1.0), (1 + bias) * (1 + jax.random.normal(key)))
+
+    return f
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bias_of_five_percent_at_signal_to_noise_one_is_found(seed):
+    report = sn.check_gradients(
+        noisily(0.05), jnp.float32(1.5), key=jax.random.key(seed), num_samples=10_000
+    )
+    (found,) = report.findings
+    assert (found.kind, found.argument) == ("bias", "x")
+    assert abs(report.arguments[0].signal - 1) < 0.05
+
+
+def test_false_alarms_are_as_rare_as_stated():
+    """An unbiased but noisy gradient, over 400 sets of keys: none is expected at 1e-5 each.
+
+    At a level of 5 % there are to be 20 at most in the mean (what is within the tolerance is none);
+    more than 40 happen once in 30,000 repetitions, and none at all once in 10^7.
+    """
+    program = trace(noisily(0.0), (jnp.float32(1.5),), jax.random.key(0), None)
+    objective = Objective(program, jax.random.key(0), 100)
+    at = objective.gradients(objective.point)
+    alarms = often = 0
+    for seed in range(400):
+        objective.keys = jax.random.split(jax.random.key(seed), 100)
+        (one,) = bias(objective, at, [0]).values()
+        alarms += one.biased
+        often += student(one.z, 100) < 0.05
+    assert alarms == 0
+    assert 0 < often <= 40
+
+
+def test_the_gradient_is_measured():
+    def f(x, scale, key):
+        return jnp.sum(x * (2 + jax.random.normal(key, x.shape))) + scale * 3
+
+    report = sn.check_gradients(
+        f, jnp.ones(4), jnp.float32(1.0), key=jax.random.key(0), num_samples=4000
+    )
+    of_x, of_scale = report.arguments
+    assert abs(of_x.norm - 4) < 5 * of_x.error
+    assert abs(of_x.error - 2 / 4000**0.5) < 0.1 * of_x.error  # of four elements with deviation 1
+    assert abs(of_x.signal - 2) < 0.1
+    assert of_scale.norm == 3
+    assert of_scale.signal == np.inf
+    assert of_x.finite == 1
+    assert not of_x.zero
+
+
+def test_the_structure_alone():
+    report = sn.check_gradients(
+        categorical_choice, THREE, MATRIX, key=jax.random.key(0), numbers=False
+    )
+    assert [f.kind for f in report.findings] == ["draw"]
+    assert report.num_samples == 0
+    assert "structure only" in str(report)
+    assert report.draws == [f"categorical at test_check_gradients.py:{report.findings[0].line}"]
+
+
+# --- what may be passed
+
+
+def test_argnums_leave_arguments_out():
+    key = jax.random.key(0)
+    assert sn.check_gradients(hard_attention, THREE, MATRIX, key=key, argnums=1).ok
+    assert not sn.check_gradients(hard_attention, THREE, MATRIX, key=key, argnums=(0,)).ok
+
+
+def test_a_loss_with_metrics_beside_it():
+    def f(x, key):
+        z = x + jax.random.normal(key, x.shape)
+        return jnp.sum(z**2), {"hits": jnp.argmax(z), "share": (z > 0).astype(jnp.float32).mean()}
+
+    assert sn.check_gradients(f, THREE, key=jax.random.key(0)).ok
+
+
+def test_a_key_among_the_arguments_is_drawn_from_anew():
+    def f(x, noise_key):
+        return jnp.sum(x * jax.random.normal(noise_key, x.shape))
+
+    report = sn.check_gradients(f, THREE, jax.random.key(3), key=jax.random.key(0))
+    assert report.ok
+    assert report.arguments[0].error > 0  # other noise for every key
+
+
+@pytest.mark.parametrize("name", ["key", "rng", "rng_key", "seed", "anything"])
+def test_where_the_key_goes(name):
+    scope = {"jnp": jnp, "jax": jax}
+    exec(f"def f(x, {name}):\n  return jnp.sum(x * jax.random.normal({name}, x.shape))", scope)
+    report = sn.check_gradients(scope["f"], THREE, key=jax.random.key(0))
+    assert report.ok
+    assert report.arguments[0].error > 0
+
+
+def test_a_target_is_meant_to_be_detached():
+    def f(online, target, x):
+        return jnp.mean((x @ online - lax.stop_gradient(x @ target)) ** 2)
+
+    report = sn.check_gradients(f, MATRIX, 2 * MATRIX, BATCH, key=jax.random.key(0))
+    assert report.ok
+    assert [x.kind for x in report.findings] == ["stop_gradient"]
+
+
+def test_assert_gradients_flow():
+    sn.assert_gradients_flow(lambda x: jnp.sum(x**2), THREE, key=jax.random.key(0))
+    with pytest.raises(sn.diagnostics.BrokenGradient, match=r"argmax of scores") as caught:
+        sn.assert_gradients_flow(hard_attention, THREE, MATRIX, key=jax.random.key(0))
+    assert isinstance(caught.value, AssertionError)
+
+
+def test_bad_arguments():
+    key = jax.random.key(0)
+    with pytest.raises(TypeError, match="nothing to differentiate"):
+        sn.check_gradients(lambda x: x, jnp.arange(3), key=key)
+    with pytest.raises(TypeError, match="typed"):
+        sn.check_gradients(lambda x: x, THREE, key=0)
+    with pytest.raises(ValueError, match="argnums 2"):
+        sn.check_gradients(lambda x: x, THREE, key=key, argnums=2)
+    with pytest.raises(ValueError, match="at least 2"):
+        sn.check_gradients(lambda x: x, THREE, key=key, num_samples=1)
+    with pytest.raises(TypeError, match="cannot be traced"):
+        sn.check_gradients(lambda x: x if x.sum() > 0 else -x, THREE, key=key)
+
+
+def test_forms_of_the_report():
+    report = sn.check_gradients(categorical_beside_a_kl, THREE, MATRIX, key=jax.random.key(0))
+    assert "<table>" in report._repr_html_()
+    assert len(report.plot().axes) == 1
+    kinds = [node.kind for node in report.graph.nodes]
+    assert sorted(kinds) == ["argument", "argument", "cut", "draw", "output"]
+    assert "SNR" in "".join(edge.label for edge in report.graph.edges)
+    (found,) = report.findings
+    assert found.code == "z = jax.nn.one_hot(jax.random.categorical(key, logits), 3)  # <-"
+    assert "sn.estimators" in found.cure

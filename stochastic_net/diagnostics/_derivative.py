@@ -50,6 +50,11 @@ def is_float(aval) -> bool:
     return dtype is not None and jnp.issubdtype(dtype, jnp.inexact)
 
 
+def shape(atom) -> tuple[int, ...]:
+    """Of the value of a variable or literal."""
+    return tuple(atom.aval.shape)
+
+
 _asked: dict = {}
 
 

@@ -5,6 +5,8 @@ int, for a network has thousands of values.
 """
 
 import dataclasses
+import functools
+import operator
 from typing import Any, NamedTuple
 
 from jax.extend.core import JaxprEqn
@@ -91,18 +93,18 @@ class Danger:
     guarded: Source | None = None  # a `where` around it, which does not protect the derivative
 
 
+def together(*flows: Flow) -> Flow:
+    """What depends on all of these: the sets united, the rest unknown."""
+    columns: list[Any] = list(zip(*(flow[:BITS] for flow in flows), strict=True))
+    return Flow(*(functools.reduce(operator.or_, column) for column in columns))
+
+
 def merge(*flows: Flow) -> Flow:
     """One of several values."""
-    first = flows[0]
     if len(flows) == 1:
-        return first
-    bits = [0] * BITS
-    for flow in flows:
-        for i in range(BITS):
-            bits[i] |= flow[i]
+        return flows[0]
     keys = {flow.key for flow in flows}
-    return Flow(
-        *bits,
+    return together(*flows)._replace(
         range=_range.union(*(flow.range for flow in flows)),
         key=keys.pop() if len(keys) == 1 else ("one of", *sorted(map(repr, keys))),
     )

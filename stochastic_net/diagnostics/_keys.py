@@ -6,6 +6,7 @@ from typing import Any
 import jax
 from jax.extend.core import JaxprEqn
 
+from stochastic_net.diagnostics._derivative import shape
 from stochastic_net.diagnostics._words import words
 
 _PASS = words(
@@ -40,7 +41,7 @@ def next_key(eqn: JaxprEqn, index: int, key: Any, others: list, place: tuple) ->
         return ("child", key[1], index)
     if name == "slice":
         start, stop = eqn.params["start_indices"], eqn.params["limit_indices"]
-        whole = stop[1:] == eqn.invars[0].aval.shape[1:] and not any(start[1:])
+        whole = stop[1:] == shape(eqn.invars[0])[1:] and not any(start[1:])
         if key[0] == "split" and whole and stop[0] == start[0] + 1:
             return ("child", key[1], start[0])
         return ("slice", key, start, stop)

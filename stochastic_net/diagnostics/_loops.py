@@ -4,7 +4,7 @@ from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics import _range
 from stochastic_net.diagnostics._derivative import is_float
-from stochastic_net.diagnostics._flow import BITS, Flow, merge
+from stochastic_net.diagnostics._flow import BITS, Flow, merge, together
 from stochastic_net.diagnostics._walk import Walk, handles
 
 
@@ -78,10 +78,7 @@ def _settled(walk: Walk, eqn, program, fixed, carry, xs, bit) -> tuple[list[Flow
         moving = [f._replace(vary=f.vary | bit) for f in carry]
         outs = walk.inside(eqn, program, [*fixed, *moving, *xs])
         walk._inside.pop()
-        wide = [
-            Flow(*(a | b for a, b in zip(f[:BITS], g[:BITS], strict=True)), key=f.key)
-            for f, g in zip(carry, outs, strict=False)
-        ]
+        wide = [together(f, g)._replace(key=f.key) for f, g in zip(carry, outs, strict=False)]
         if [f[:BITS] for f in wide] == [f[:BITS] for f in carry]:
             return carry, outs
         carry = wide

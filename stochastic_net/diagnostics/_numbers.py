@@ -1,5 +1,6 @@
 """The gradient over many keys: finite, zero, and how large beside its noise."""
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -52,7 +53,8 @@ class Objective:
         self.program, self.num_samples = program, num_samples
         self._chosen = chosen if chosen is not None else range(len(program.outputs))
         self._watched = [i for i, leaf in enumerate(program.leaves) if leaf.watched]
-        self.keys = jax.random.split(named_key(key, "check_gradients"), num_samples)
+        self._key = named_key(key, "check_gradients")
+        self.keys = jax.random.split(self._key, num_samples)
         # Small functions take many keys at a time. A large one would be slow inside a vmap or scan:
         # XLA on CPU runs convolutions there on one core.
         several = work(program.closed.jaxpr) < 1e6 and "rbg" not in str(self.keys.dtype)
@@ -60,6 +62,13 @@ class Objective:
         over = (lambda f: jax.vmap(f, (None, 0))) if several else (lambda f: f)
         self._gradients = jax.jit(over(jax.grad(self.scalar)))
         self._values = jax.jit(over(self.scalar))
+
+    def again(self, times: int) -> "Objective":
+        """The same with `times` as many keys, all of them others."""
+        other = copy.copy(self)
+        other.num_samples = times * self.num_samples
+        other.keys = jax.random.split(named_key(self._key, "again"), other.num_samples)
+        return other
 
     @property
     def names(self) -> list[str]:

@@ -9,8 +9,8 @@ from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics import _range
 from stochastic_net.diagnostics._dangers import exposed
-from stochastic_net.diagnostics._derivative import Refused, called, derivative, is_float
-from stochastic_net.diagnostics._flow import BITS, Cut, Danger, Draw, Flow, Place
+from stochastic_net.diagnostics._derivative import Refused, called, derivative, is_float, shape
+from stochastic_net.diagnostics._flow import Cut, Danger, Draw, Flow, Place, together
 from stochastic_net.diagnostics._keys import is_key, next_key
 from stochastic_net.diagnostics._source import (
     Source,
@@ -170,7 +170,7 @@ class Walk:
 
     def _shards(self, eqn: JaxprEqn, closed, ins: list[Flow]) -> list[Flow]:
         bit = self.loop(eqn)
-        specs = eqn.params.get("in_specs") or eqn.params.get("in_names")
+        specs = eqn.params.get("in_specs") or eqn.params.get("in_names", ())
         split = [bool(tuple(filter(None, spec))) for spec in specs]
         ins = [f._replace(vary=f.vary | bit) if s else f for f, s in zip(ins, split, strict=True)]
         self._inside.append(bit)
@@ -227,11 +227,7 @@ class Walk:
         refused = isinstance(mask, Refused)
         if refused:
             why, mask = mask.why, [[False] * len(ins) for _ in eqn.outvars]
-        bits = [0] * BITS
-        for flow in ins:
-            for i in range(BITS):
-                bits[i] |= flow[i]
-        joined = Flow(*bits)
+        joined = together(*ins) if ins else Flow()
         outs = []
         for row, var in zip(mask, eqn.outvars, strict=True):
             diff = logged = raises = 0
@@ -478,7 +474,7 @@ class Walk:
             return out
         name = eqn.primitive.name
         if name == "broadcast_in_dim" and 0 not in tuple(eqn.params["broadcast_dimensions"]):
-            grown = eqn.outvars[0].aval.shape[:1] not in ((), (1,))
+            grown = shape(eqn.outvars[0])[:1] not in ((), (1,))
             return out._replace(spread=out.spread | (out.same if grown else 0))
         if name in ("dot_general", "conv_general_dilated", "gather", "scatter-add"):
             return out._replace(same=0, spread=0)
@@ -489,7 +485,7 @@ class Walk:
         plain = [(f, a) for f, a in plain if f.info & self.leaves]
         if not plain:
             return out
-        wider = any(_wider(a.aval.shape, b.aval.shape) for _, a in plain for _, b in noisy)
+        wider = any(_wider(shape(a), shape(b)) for _, a in plain for _, b in noisy)
         varied = any(f.vary & ~g.vary for f, _ in plain for g, _ in noisy) and self._sharded
         if wider or varied or (name == "select_n" and any(f.spread for f, _ in noisy)):
             self.shared[self.place(eqn)] = (out.same, self.where(eqn))
