@@ -17,7 +17,7 @@ from stochastic_net.random import named_key
 
 _WORK = 2e10  # operations to spend on gradients; what they take decides how many keys
 _LEAST, _MOST = 8, 1000
-_CHUNK = 50
+_CHUNK, _FEW = 50, 64
 
 
 class Statistics(NamedTuple):
@@ -57,7 +57,9 @@ class Objective:
         self.keys = jax.random.split(self._key, num_samples)
         # Small functions take many keys at a time. A large one would be slow inside a vmap or scan:
         # XLA on CPU runs convolutions there on one core.
-        several = work(program.closed.jaxpr) < 1e6 and "rbg" not in str(self.keys.dtype)
+        # And with few keys, compiling for one is what takes the time.
+        small = work(program.closed.jaxpr) < 1e6 and num_samples > _FEW
+        several = small and "rbg" not in str(self.keys.dtype)
         self._chunk = min(_CHUNK, num_samples) if several else 1
         over = (lambda f: jax.vmap(f, (None, 0))) if several else (lambda f: f)
         self._gradients = jax.jit(over(jax.grad(self.scalar)))
