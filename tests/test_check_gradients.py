@@ -271,6 +271,34 @@ def mixture_by_hand(logit, a, b, key):
     return jnp.sum(z**2)
 
 
+@broken("draw", POSITIVE / POSITIVE.sum(), MATRIX, argument="p")
+def choice_with_probabilities(p, values, key):
+    return values[jax.random.choice(key, 3, p=p)].sum()  # <-
+
+
+@broken("draw", THREE, MATRIX, argument="logits")
+def hard_gumbel_softmax(logits, values, key):
+    soft = jax.nn.softmax(logits + jax.random.gumbel(key, (3,)))
+    hard = jax.nn.one_hot(jnp.argmax(soft), 3)  # <-
+    return (hard @ values).sum()
+
+
+@broken("stop_gradient", MATRIX, BATCH, argument="w")
+def nested_in_jit_scan_and_remat(w, x):
+    @jax.jit
+    def run(w, x):
+        def step(h, row):
+            @jax.checkpoint
+            def cell(h):
+                return jnp.tanh(h @ lax.stop_gradient(w) + row)  # <-
+
+            return cell(h), None
+
+        return lax.scan(step, jnp.zeros(3), x)[0]
+
+    return run(w, x).sum()
+
+
 @broken("biased_sampler", POSITIVE)
 def inverse_gaussian(mean, key):
     return jnp.sum(jnp.sin(jax.random.wald(key, mean)))  # <-
@@ -340,6 +368,26 @@ def clipped_away(x):
 @broken("saturated", 1e3 * POSITIVE)
 def saturated_sigmoid(x):
     return jnp.sum(jax.nn.sigmoid(x))  # <-
+
+
+@broken("negative", -POSITIVE)
+def logarithm_of_negatives(x):
+    return jnp.sum(jnp.log(x))  # <-
+
+
+@broken("singular", jnp.array([1.0, 0.2]))
+def arccosine_at_one(x):
+    return jnp.sum(jnp.arccos(x))  # <-
+
+
+@broken("nan", 1e3 * POSITIVE)
+def overflowing_exponential(x):
+    return jnp.sum(jnp.exp(x))  # <-
+
+
+@broken("comparison", THREE, argument="x")
+def step_with_a_case_for_nan(x):
+    return jnp.sum(jnp.heaviside(x, jnp.full(3, 0.5)))  # <-
 
 
 # --- derivatives that are wrong

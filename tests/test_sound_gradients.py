@@ -520,6 +520,61 @@ def quantisation_with_a_rule_of_its_own():
 
 
 @sound
+def spline_flow():
+    def loss(widths, heights, key):
+        u = jax.random.uniform(key, (7,), minval=0.01, maxval=0.99)
+        knots = jnp.cumsum(jax.nn.softmax(widths))
+        values = jnp.cumsum(jax.nn.softplus(heights))
+        knots, values = (jnp.concatenate([jnp.zeros(1), x]) for x in (knots, values))
+        i = jnp.clip(jnp.searchsorted(knots, u) - 1, 0, 3)
+        slope = (values[i + 1] - values[i]) / (knots[i + 1] - knots[i])
+        return jnp.sum(values[i] + (u - knots[i]) * slope)
+
+    return loss, (normal(4), normal(4, seed=1))
+
+
+@sound
+def gradient_penalty():
+    def loss(w, x, key):
+        mixed = x + jax.random.uniform(key, (6, 1))
+        critic = lambda row: jax.nn.leaky_relu(row @ w).sum()  # noqa: E731
+        slopes = jax.vmap(jax.grad(critic))(mixed)
+        return jnp.mean((jnp.sqrt(jnp.sum(slopes**2, -1) + 1e-8) - 1) ** 2)
+
+    return (lambda w, key: loss(w, normal(6, 3, seed=1), key)), (normal(3, 4),)
+
+
+@sound
+def noisy_codebook():
+    def loss(params, x, key):
+        z = x @ params["encode"] + 0.1 * jax.random.normal(key, (9, 4))
+        distance = jnp.sum((z[:, None] - params["codes"][None]) ** 2, -1)
+        codes = params["codes"][jnp.argmin(distance, -1)]
+        straight = z + lax.stop_gradient(codes - z)
+        return jnp.mean((straight - 1.0) ** 2) + jnp.mean((codes - lax.stop_gradient(z)) ** 2)
+
+    return loss, ({"encode": normal(5, 4), "codes": normal(6, 4, seed=1)}, normal(9, 5, seed=2))
+
+
+@sound
+def all_our_samplers():
+    def loss(p, key):
+        r, keys = sn.random, jax.random.split(key, 8)
+        return jnp.sum(
+            r.gamma(keys[0], p)
+            + r.beta(keys[1], p, p)
+            + r.dirichlet(keys[2], p)
+            + r.t(keys[3], p + 3)
+            + r.von_mises(keys[4], p)
+            + r.truncated_normal(keys[5], -p, p)
+            + r.wald(keys[6], p)
+            + r.generalized_normal(keys[7], p)
+        )
+
+    return loss, (jnp.array([0.4, 0.9, 1.6]),)
+
+
+@sound
 def the_networks_of_this_library():
     rngs = nnx.Rngs(0)
     tower = lambda: nnx.Sequential(nnx.Conv(2, 4, (3, 3), rngs=rngs), nnx.gelu)  # noqa: E731

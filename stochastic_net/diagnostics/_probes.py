@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stochastic_net._types import Array
+from stochastic_net.diagnostics._bias import generic
 from stochastic_net.diagnostics._dangers import CURE
 from stochastic_net.diagnostics._finding import Finding, Severity, finding
 from stochastic_net.diagnostics._flow import Danger
@@ -25,6 +26,8 @@ _ROOTS = ("sqrt", "rsqrt", "pow", "cbrt")
 def not_finite(objective: Objective, at: Statistics, found: Structure) -> list[Finding]:
     """At the given point: an error, at the operation that makes it."""
     bad = [j for j, share in enumerate(at.finite) if share < 1]
+    if not bad and found.dangers and not np.isfinite(objective.values(objective.point)).all():
+        bad = list(range(len(at.finite)))  # the logarithm of a negative number has a derivative
     if not bad:
         return []
     met = _met(objective, objective.point, found)
@@ -126,7 +129,7 @@ def zeros(objective: Objective, at: Statistics, found: Structure, watched: list[
     dead = [j for j in dead if not said >> watched[j] & 1]
     places = set(found.walk.flats) if dead else clips
     if not places:
-        return findings + _unlocated(objective, dead)
+        return findings + _without_reason(objective, found, watched, dead)
     shares = saturation(objective, objective.point, places)
     flats = {p: found.walk.flats[p] for p, share in shares.items() if share == 1}
     located: set[int] = set()
@@ -142,7 +145,32 @@ def zeros(objective: Objective, at: Statistics, found: Structure, watched: list[
         if 0.5 < share < 1:
             name, source, _ = found.walk.flats[place]
             findings.append(finding("clipped", "warning", source, share=f"{100 * share:.0f} %"))
-    return findings + _unlocated(objective, [j for j in dead if j not in located])
+    return findings + _without_reason(
+        objective, found, watched, [j for j in dead if j not in located]
+    )
+
+
+def _without_reason(
+    objective: Objective, found: Structure, watched: list[int], dead: list[int]
+) -> list[Finding]:
+    """Zero here; if at another point too, where no value is zero, a derivative ends on the way.
+
+    The path that there is leads through a case that is never taken, for NaN for example.
+    """
+    if not dead:
+        return []
+    elsewhere = objective.gradients(generic(objective.point, seed=3)).zero
+    findings: list[Finding] = []
+    meant = []
+    for j in dead:
+        bit = 1 << watched[j]
+        cuts = [c for c in found.walk.cuts.values() if c.ended & bit and c.kind != "stop_gradient"]
+        if elsewhere[j] and cuts:
+            named = objective.names[j]
+            findings.append(finding(cuts[0].kind, "error", cuts[0].source, named, why=cuts[0].why))
+        else:
+            meant.append(j)
+    return findings + _unlocated(objective, meant)
 
 
 def _unlocated(objective: Objective, dead: list[int]) -> list[Finding]:
