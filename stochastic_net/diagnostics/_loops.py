@@ -4,6 +4,7 @@ from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics import _range
 from stochastic_net.diagnostics._derivative import is_float
+from stochastic_net.diagnostics._ends import end, settle
 from stochastic_net.diagnostics._flow import BITS, Flow, merge, together
 from stochastic_net.diagnostics._walk import Walk, handles
 
@@ -18,7 +19,8 @@ def branch(walk: Walk, eqn: JaxprEqn, ins: list[Flow]) -> list[Flow]:
     ]
     outs = [merge(*column) for column in zip(*runs, strict=True)]
     return [
-        walk._settle(
+        settle(
+            walk,
             eqn,
             [index, out],
             out._replace(
@@ -54,14 +56,19 @@ def loop(walk: Walk, eqn: JaxprEqn, ins: list[Flow]) -> list[Flow]:
     carry, outs = _settled(walk, eqn, eqn.params["body_jaxpr"], fixed, carry, [], bit)
     (test,) = walk.inside(eqn, eqn.params["cond_jaxpr"], [*tests, *carry])
     after = []
-    for start, end, var in zip(carry, outs, eqn.outvars, strict=True):
-        out = merge(start, end)
+    for start, after_step, var in zip(carry, outs, eqn.outvars, strict=True):
+        out = merge(start, after_step)
         out = out._replace(
             info=out.info | test.info, lost=out.lost | test.lost, open=out.open | test.open
         )
-        if is_float(var.aval) and end.diff & walk.watched:
-            out = walk._end(
-                eqn, out._replace(diff=out.diff & ~walk.leaves), end.diff & walk.leaves, out, ""
+        if is_float(var.aval) and after_step.diff & walk.watched:
+            out = end(
+                walk,
+                eqn,
+                out._replace(diff=out.diff & ~walk.leaves),
+                after_step.diff & walk.leaves,
+                out,
+                "",
             )
         after.append(out)
     return after
@@ -74,10 +81,10 @@ def _settled(walk: Walk, eqn, program, fixed, carry, xs, bit) -> tuple[list[Flow
     ]
     carry = [f._replace(range=_range.ANY, number=None, test=None) for f in carry]
     while True:
-        walk._inside.append(bit)
+        walk.around.append(bit)
         moving = [f._replace(vary=f.vary | bit) for f in carry]
         outs = walk.inside(eqn, program, [*fixed, *moving, *xs])
-        walk._inside.pop()
+        walk.around.pop()
         wide = [together(f, g)._replace(key=f.key) for f, g in zip(carry, outs, strict=False)]
         if [f[:BITS] for f in wide] == [f[:BITS] for f in carry]:
             return carry, outs
