@@ -91,9 +91,9 @@ _MOST = 6
 
 
 def _test(objective, point, moves, groups: dict[int, list[int]], level: float) -> dict[int, Bias]:
-    here = objective.gradients(point, moves)
+    slopes = objective.slopes(point, moves)
     return {
-        name: _compare(objective, point, moves, here.along[:, group].sum(1), group, level)
+        name: _compare(objective, point, moves, slopes[:, group].sum(1), group, level)
         for name, group in groups.items()
     }
 

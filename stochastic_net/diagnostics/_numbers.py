@@ -28,7 +28,6 @@ class Statistics(NamedTuple):
     error: list[np.ndarray]  # standard error of the mean, by element
     finite: list[float]  # share of finite entries
     zero: list[bool]  # whether every entry is exactly zero, for every key
-    along: np.ndarray  # (keys, leaves): the derivative along the direction, by leaf
 
     def signal(self, leaf: int) -> float:
         """Signal-to-noise ratio of one key's gradient: |mean| / deviation, as norms over a leaf.
@@ -123,30 +122,34 @@ class Objective:
         """Raise what JAX raises where the program cannot be differentiated."""
         jax.eval_shape(jax.grad(self.scalar), self.point, self.keys[0])
 
-    def gradients(self, point: list[Array], direction: list[Array] | None = None) -> Statistics:
+    def gradients(self, point: list[Array]) -> Statistics:
         """Statistics of the gradients over all keys."""
         sums = [_Sums(x.shape) for x in point]
-        moves = None if direction is None else [np.asarray(v, np.float32) for v in direction]
-        along = []
-        for keys in self._chunks():
-            several = keys.ndim > 0
-            grads = [np.asarray(g, np.float32) for g in self._gradients(point, keys)]
-            grads = grads if several else [g[None] for g in grads]
+        for grads in self._each_gradient(point):
             for one, g in zip(sums, grads, strict=True):
                 one.add(g)
-            if moves is not None:
-                rows = [
-                    g.reshape(len(g), -1) @ v.ravel() for g, v in zip(grads, moves, strict=True)
-                ]
-                along.append(np.stack(rows, axis=1))
         return Statistics(
             self.num_samples,
             [one.mean for one in sums],
             [np.sqrt(one.second / max(one.count - 1, 1) / one.count) for one in sums],
             [1 - one.bad / (one.count * max(one.mean.size, 1)) for one in sums],
             [one.zero for one in sums],
-            np.concatenate(along).astype(np.float64) if along else np.zeros((0, len(point))),
         )
+
+    def slopes(self, point: list[Array], direction: list[Array]) -> np.ndarray:
+        """The derivative along a direction for every key, by leaf: of shape (keys, leaves)."""
+        moves = [np.asarray(v, np.float32).ravel() for v in direction]
+        found = [
+            [g.reshape(len(g), -1) @ v for g, v in zip(grads, moves, strict=True)]
+            for grads in self._each_gradient(point)
+        ]
+        return np.concatenate([np.stack(rows, axis=1) for rows in found]).astype(np.float64)
+
+    def _each_gradient(self, point: list[Array]) -> Iterator[list[np.ndarray]]:
+        """By leaf, with the keys of a chunk as rows."""
+        for keys in self._chunks():
+            grads = [np.asarray(g, np.float32) for g in self._gradients(point, keys)]
+            yield grads if keys.ndim else [g[None] for g in grads]
 
     def values(self, point: list[Array]) -> np.ndarray:
         """The function for every key."""
@@ -174,16 +177,18 @@ class _Sums:
         """Rows of gradients."""
         m, n = len(g), self.count
         self.count += m
-        finite = np.isfinite(g)
-        self.bad += int(g.size - finite.sum())
-        self.zero = self.zero and not g.any()
         with np.errstate(invalid="ignore", over="ignore"):
-            here = g.mean(0, dtype=self.mean.dtype)
+            if not np.isfinite(g.sum()):
+                self.bad += int(g.size - np.isfinite(g).sum())
+            self.zero = self.zero and not g.any()
+            here = g[0] if m == 1 else g.mean(0, dtype=self.mean.dtype)
             away = here - self.mean
             if m > 1:
                 self.second += np.square(g - here).sum(0)
-            self.second += np.square(away) * (n * m / self.count)
             self.mean += away * (m / self.count)
+            np.square(away, out=away)
+            away *= n * m / self.count
+            self.second += away
 
 
 def affordable(program: Program) -> int:
