@@ -182,7 +182,7 @@ class _Sums:
                 self.bad += int(g.size - np.isfinite(g).sum())
             self.zero = self.zero and not g.any()
             here = g[0] if m == 1 else g.mean(0, dtype=self.mean.dtype)
-            away = here - self.mean
+            away = np.asarray(here - self.mean)  # of no axes numpy makes a number
             if m > 1:
                 self.second += np.square(g - here).sum(0)
             self.mean += away * (m / self.count)
