@@ -182,7 +182,7 @@ def _variance(pull: Callable, like: list[Array], index: int, rests: list[Array])
         cotangents = [jnp.zeros_like(x) for x in like]
         cotangents[index] = jnp.zeros(out.size, out.dtype).at[place].set(1).reshape(out.shape)
         (slopes,) = pull(cotangents)
-        parts = [jnp.vdot(jnp.square(s), r) for s, r in zip(slopes, rests, strict=True)]
+        parts = [jnp.sum(jnp.square(s) * r) for s, r in zip(slopes, rests, strict=True)]
         return jnp.stack(parts).sum()
 
     return jax.lax.map(one, jnp.arange(out.size), batch_size=16).reshape(out.shape)
