@@ -130,7 +130,8 @@ def test_no_variance_is_negative_and_no_derivative_infinite():
 # ---- functions of one Gaussian -----------------------------------------------------------------
 
 
-BREAKS = [0.0, 1, -1, 6, 3, -3, 70, -100, 1 / 1.3]  # of the functions below
+HALF, MEETING = np.sqrt(np.log(2)), 1.9150080481545176  # e^{-x^2} = 1/2; tanh x = x / 2
+BREAKS = [0.0, 1, -1, 6, 3, -3, 70, -100, 1 / 1.3, HALF, -HALF, MEETING, -MEETING]
 
 
 def dense(f, mean, std):
@@ -177,6 +178,12 @@ FUNCTIONS = {  # name: function, tolerance of mean and std in units of 1 + |mean
     "sum of two": (lambda x: jnp.tanh(x) + x, 1e-5),
     "same twice": (lambda x: jax.nn.relu(x) - jax.nn.relu(-x) - x, 1e-5),
     "select": (lambda x: jnp.where(x > 0, x, jnp.expm1(x)), 1e-5),
+    "square of exact gelu": (lambda x: jax.nn.gelu(x, approximate=False) ** 2 / (1 + x * x), 1e-4),
+    "kinks of a parabola": (lambda x: jax.nn.relu(1 - x * x), 1e-4),
+    "kinks of a bell": (lambda x: jnp.abs(jnp.exp(-x * x) - 0.5), 1e-4),
+    "a curve above a line": (lambda x: jnp.maximum(jnp.tanh(x), x / 2), 1e-5),
+    "jumps of a parabola": (lambda x: jnp.where(x * x > 1, jnp.tanh(x), 0.0), 1e-4),
+    "logarithm of a square": (lambda x: jnp.log1p(x * x), 5e-4),
     "square": (jnp.square, 1e-6),
     "cube": (lambda x: x**3, 1e-6),
     "sign": (jnp.sign, 1e-5),

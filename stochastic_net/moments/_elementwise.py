@@ -179,7 +179,7 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
     clipped = (
         eqn.primitive in (p.max_p, p.min_p, p.clamp_p) and sum(x.clipped for x in randoms) == 1
     )
-    breaks = breaks_of(eqn, operands, line)
+    breaks = breaks_of(eqn, operands, line, parts)
     return Elementwise(
         line,
         lambda u: apply(*(part(u) for part in parts)),

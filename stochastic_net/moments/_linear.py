@@ -27,8 +27,8 @@ from stochastic_net.moments._values import (
 @register(
     "exact",
     *(p.reshape_p, p.transpose_p, p.broadcast_in_dim_p, p.slice_p, p.squeeze_p, p.rev_p),
-    *(p.copy_p, p.reduce_precision_p, p.device_put_p, p.sharding_constraint_p),
-    *(p.name_p, p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.pad_p),
+    *(p.reduce_precision_p, p.device_put_p, p.sharding_constraint_p),
+    *(p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.pad_p),
     *(split_p, stack_p, tile_p),
 )
 def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
@@ -55,6 +55,12 @@ def _origin(eqn: JaxprEqn, x: Value) -> object:
     if eqn.primitive is p.reduce_sum_p and isinstance(x, Elementwise):
         return Sum(x, eqn.params["axes"])
     return origin(x) if eqn.primitive in (p.broadcast_in_dim_p, p.reshape_p) else None
+
+
+@register("exact", p.copy_p, p.name_p)
+def itself(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """A function of a Gaussian stays one."""
+    return operands
 
 
 @register("exact", p.stop_gradient_p)
