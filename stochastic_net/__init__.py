@@ -2,6 +2,7 @@
 
 from stochastic_net import diagnostics as diagnostics
 from stochastic_net import distributions as distributions
+from stochastic_net import estimators as estimators
 from stochastic_net import moments as moments
 from stochastic_net import nn as nn
 from stochastic_net import random as random
@@ -18,6 +19,7 @@ __all__ = [
     "check_moments",
     "diagnostics",
     "distributions",
+    "estimators",
     "kl",
     "moments",
     "nn",
