@@ -28,7 +28,8 @@ def _refuse(family, primals, tangents):
             f"a draw of {family} is discrete: it has no derivative in its parameters, and 0 would "
             "not be the gradient of an expectation. Use an estimator of sn.estimators "
             "(score_function, leave_one_out, enumerate_support, measure_valued, straight_through), "
-            "or say that no gradient is wanted: jax.lax.stop_gradient of the parameters."
+            "or say that no gradient is wanted: sn.estimators.stop_gradient, or "
+            "jax.lax.stop_gradient of the parameters."
         )
     draw = primals[0]
     if jnp.issubdtype(draw.dtype, jnp.floating):

@@ -46,6 +46,9 @@ def enumerate_support(
 
 def joint_support(goal: Target, max_values: int) -> Draws:
     """Every joint value of the laws, along a leading axis."""
+    for law in goal.laws:
+        if not hasattr(law, "enumerate_support"):
+            raise NotImplementedError(f"the support of {type(law).__name__} cannot be enumerated.")
     supports = [law.enumerate_support() for law in goal.laws]
     elements = [math.prod(_batch(law)) for law in goal.laws]
     bases = [len(support) for support, n in zip(supports, elements, strict=True) for _ in range(n)]

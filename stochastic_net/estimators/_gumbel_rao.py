@@ -10,7 +10,7 @@ from stochastic_net.estimators._surrogate import moved
 from stochastic_net.estimators._target import target
 
 
-@estimator(bias=Bias("scale of f", 2))
+@estimator(bias=Bias("scale of f", 1))
 def gumbel_rao(
     f: Function,
     dist: PyTree,
@@ -20,7 +20,7 @@ def gumbel_rao(
     temperature: ArrayLike = 0.5,
     num_noise: int = 10,
 ) -> Array:
-    r"""Average the hard Gumbel-softmax over its noise given the draw: biased, O(h^2) for g(h z).
+    r"""Average the hard Gumbel-softmax over its noise given the draw: biased, O(h) for g(h z).
 
     The expectation is that of `gumbel_softmax(hard=True)` and the variance never larger: the
     derivative of the relaxed draw is averaged over `num_noise` draws of the noise that all lead to

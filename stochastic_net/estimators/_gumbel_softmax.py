@@ -10,7 +10,7 @@ from stochastic_net.estimators._target import target
 
 
 def _bias(options: Options) -> Bias:
-    return Bias("scale of f", 2) if options.get("hard", True) else Bias("temperature", 1)
+    return Bias("scale of f", 1) if options.get("hard", True) else Bias("temperature", 1)
 
 
 @estimator(bias=_bias)
@@ -23,12 +23,12 @@ def gumbel_softmax(
     temperature: ArrayLike = 0.5,
     hard: bool = True,
 ) -> Array:
-    r"""Differentiate a relaxed draw: biased; hard O(h^2) for f(z) = g(h z), soft O(temperature).
+    r"""Differentiate a relaxed draw: biased; hard O(h) for f(z) = g(h z), soft O(temperature).
 
     The relaxed draw is softmax((logits + Gumbel noise)/temperature), or a sigmoid for Bernoulli.
     With `hard=False` f is evaluated at it: value and gradient are those of the relaxed law. With
     `hard=True` f is evaluated at the discrete draw of the same noise, so that the value is
-    unbiased, and differentiated along the relaxed one. A low temperature has little bias, if soft,
+    unbiased, and differentiated along the relaxed one, which is biased for a linear f too. A low temperature has little bias, if soft,
     and a variance that grows like 1/temperature.
 
     Args:

@@ -11,6 +11,7 @@ from stochastic_net._types import Array, Key
 from stochastic_net.distributions import Bernoulli, OneHotCategorical
 from stochastic_net.distributions import _noise as noise
 from stochastic_net.estimators._target import Target
+from stochastic_net.random import compute_dtype
 
 
 class Coin(NamedTuple):
@@ -98,7 +99,7 @@ def coins(goal: Target, name: str) -> list[Coin]:
                 f"{name} is for Bernoulli variables, got {type(law).__name__}. For others: "
                 "leave_one_out, enumerate_support, without_replacement."
             )
-    return [Coin(law.logits) for law in goal.laws]
+    return [Coin(_wide(law.logits)) for law in goal.laws]
 
 
 Laws = TypeVar("Laws", bound=Sequence[Any])
@@ -117,13 +118,18 @@ def hard_draws(goal: Target, laws: Sequence[Relaxation], key: Key) -> list[Array
 
 def _relaxation(law: Any, name: str) -> Relaxation:
     if isinstance(law, Bernoulli):
-        return Coin(law.logits)
+        return Coin(_wide(law.logits))
     if isinstance(law, OneHotCategorical):
-        return OneHot(law.logits)
+        return OneHot(_wide(law.logits))
     raise TypeError(
         f"{name} is for Bernoulli and OneHotCategorical variables, got {type(law).__name__}. For "
         "others: leave_one_out, enumerate_support (a Categorical: take its OneHotCategorical)."
     )
+
+
+def _wide(logits: Array) -> Array:
+    """Noise is drawn, and f called, in float32 where the logits have 16 bits."""
+    return logits.astype(compute_dtype(logits.dtype))
 
 
 def _repeat(array: Array, samples: int) -> Array:

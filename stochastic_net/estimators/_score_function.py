@@ -99,4 +99,4 @@ def _baseline(control_variate: Any, dist: PyTree, values: Array) -> Array:
 
 def others(values: Array) -> Array:
     """For each of the samples the mean over the other ones."""
-    return (values.sum(0) - values) / (values.shape[0] - 1)
+    return (values.sum(0, keepdims=True) - values) / (values.shape[0] - 1)

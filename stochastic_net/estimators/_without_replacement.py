@@ -63,7 +63,7 @@ def without_replacement(
     ratio, after = _ratios(p, rest)
     weight = over_samples(p * ratio, values)
     baseline = jnp.tensordot((after * p[None]).astype(values.dtype), values, 1, precision="highest")
-    residual = weight * (values - baseline)
+    residual = weight * (values - jnp.broadcast_to(baseline, values.shape))
     return (weight * values).sum(0) + jax.vmap(slope)(residual, log_prob[chosen]).sum(0)
 
 
