@@ -28,8 +28,8 @@ def gumbel_softmax(
     The relaxed draw is softmax((logits + Gumbel noise)/temperature), or a sigmoid for Bernoulli.
     With `hard=False` f is evaluated at it: value and gradient are those of the relaxed law. With
     `hard=True` f is evaluated at the discrete draw of the same noise, so that the value is
-    unbiased, and differentiated along the relaxed one, which is biased for a linear f too. A low temperature has little bias, if soft,
-    and a variance that grows like 1/temperature.
+    unbiased, and differentiated along the relaxed one, which is biased for a linear f too. A low
+    temperature has little bias, if soft, and a variance that grows like 1/temperature.
 
     Args:
       f: differentiable, as for `pathwise`; it gets floats.
