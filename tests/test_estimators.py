@@ -64,7 +64,7 @@ TABLE = {
     "disarm": Row(E.disarm, "cells"),
     "double_control_variate": Row(E.double_control_variate(scale=0.7), "cells", True, floats=True),
     "rodeo": Row(
-        E.rodeo(surrogate=lambda v, t: v + jnp.sin(t) + 0.1 * v * t), "cells", floats=True
+        E.rodeo(surrogate=lambda v, t: 0.3 * v + jnp.sin(t) + 0.1 * v * t), "cells", floats=True
     ),
     "rebar": Row(E.rebar(temperature=0.7, scale=0.8), "smooth", True, floats=True),
     "relax": Row(

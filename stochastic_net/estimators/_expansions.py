@@ -1,9 +1,9 @@
-"""First-order expansions of f around samples, at other points."""
+"""First-order expansions of f, whose slopes are those at other samples."""
 
 import jax
 import jax.numpy as jnp
 
-from stochastic_net._types import Array, ArrayLike
+from stochastic_net._types import Array
 from stochastic_net.estimators._target import Draws, Target, sum_of
 
 
@@ -19,15 +19,19 @@ def scalar_values(goal: Target, draws: Draws) -> tuple[Array, Draws]:
     return jax.vmap(one)(draws)
 
 
-def expand(gradients: Draws, at: Draws, around: Draws, scale: ArrayLike) -> Array:
-    """scale g_j . (at_k - around_j), shape [k, j]."""
+def expansions(gradients: Draws, away: Draws) -> Array:
+    """g_j . (z_k - mu) as an array [k, j], `away` being z - mu."""
 
-    def of(g: Array, x: Array, z: Array) -> Array:
-        rows = lambda a: a.reshape(a.shape[0], -1)  # noqa: E731
-        g, x, z = rows(g), rows(x), rows(z)
-        here = (g * z).sum(-1)
-        there = jnp.matmul(x, g.T, precision="highest")
-        return there - jnp.broadcast_to(here, there.shape)
+    def of(g: Array, x: Array) -> Array:
+        flat = (x.shape[0], -1)
+        return jnp.matmul(x.reshape(flat), g.reshape(flat).T, precision="highest")
 
-    total = sum_of(of(*triple) for triple in zip(gradients, at, around, strict=True))
-    return jnp.asarray(scale, total.dtype) * total
+    return sum_of(of(*pair) for pair in zip(gradients, away, strict=True))
+
+
+def mean_of_others(table: Array) -> Array:
+    """For each row k of an array [k, j, ...] the mean over j != k."""
+    count = table.shape[0]
+    own = jnp.eye(count, dtype=bool).reshape(count, count, *(1,) * (table.ndim - 2))
+    kept = jnp.where(jnp.broadcast_to(own, table.shape), 0.0, table)
+    return kept.sum(1) / (count - 1)

@@ -1,14 +1,18 @@
-"""Leave-one-out with a learned surrogate of f, freed of noise coin by coin."""
+"""Leave-one-out with a learned surrogate of f as control variate, coin by coin."""
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, Key, PyTree
 from stochastic_net.estimators._estimator import Function, estimator
-from stochastic_net.estimators._expansions import expand, scalar_values
+from stochastic_net.estimators._expansions import (
+    expansions,
+    mean_of_others,
+    scalar_values,
+)
 from stochastic_net.estimators._relaxed import Coin, coins, fixed, hard_draws
+from stochastic_net.estimators._score_function import others
 from stochastic_net.estimators._surrogate import slope
 from stochastic_net.estimators._target import sum_of, target
 
@@ -26,16 +30,17 @@ def rodeo(
 ) -> Array:
     r"""Take away a surrogate of f and give back its expectation over each coin: unbiased.
 
-    With g_j = df/dz at the sample z_j the surrogate for the sample z_k is
+    With g_j = df/dz at the sample z_j and mu = E z, the surrogate for the sample z_k is
 
-      s_k(y) = mean_{j != k} H(f(z_j), g_j . (y - z_j)).
+      s_k(y) = mean_{j != k} H(f(z_j), g_j . (y - mu)).
 
-    Over one coin alone its expectation is a sum of two terms without an evaluation of f, so that
-    for coin i with p = sigmoid(logit) the gradient is the mean over k of
+    What it gains by coin i, d_ki = s_k(z_k, i -> 1) - s_k(z_k, i -> 0), needs no evaluation of f,
+    and (z_ki - p_i) d_ki has the expectation 0. With h_k = f(z_k) - sum_i (z_ki - p_i) d_ki, which
+    makes a better baseline, the gradient in the logit of coin i is the mean over the samples of
 
-      (f(z_k) - s_k(z_k)) (z_ki - p_i) + p_i (1 - p_i) (s_k(z_k, i -> 1) - s_k(z_k, i -> 0)),
+      (f(z_k) - mean_{j != k} h_j - s_k(z_k)) (z_ki - p_i) + p_i (1 - p_i) d_ki.
 
-    a control variate from the Gibbs-Stein operator of the law. With H(v, t) = v + t it is
+    Both are control variates by the Gibbs-Stein operator of the law. With H(v, t) = t it is
     `double_control_variate`; H may be any function, a network for instance, trained by the
     derivative of `second_moment`. First derivatives in the logits.
 
@@ -44,7 +49,7 @@ def rodeo(
       dist: Bernoulli variables.
       key: one typed key, consumed.
       num_samples: two or more; f is evaluated and differentiated once at each.
-      surrogate: H, elementwise on two arrays of one shape; None: v + t.
+      surrogate: H, elementwise on two arrays of one shape; None: t.
 
     Raises:
       TypeError: other distributions; second derivatives in the logits.
@@ -53,48 +58,49 @@ def rodeo(
     Example:
       >>> import jax, jax.numpy as jnp, stochastic_net as sn
       >>> coins, f = sn.distributions.Bernoulli(jnp.zeros(5)), lambda z: jnp.exp(z.mean())
-      >>> learned = lambda w: sn.estimators.rodeo(surrogate=lambda v, t: v + w[0] * t + w[1] * t**2)
+      >>> learned = lambda w: sn.estimators.rodeo(surrogate=lambda v, t: w[0] * t + w[1] * t**2)
       >>> squared = lambda w, key: sn.estimators.second_moment(learned(w), f, coins, key)
       >>> print(jax.grad(squared)(jnp.array([1.0, 0.5]), jax.random.key(0)).shape)
       (2,)
 
     Source: Shi, Zhou, Hwang, Titsias & Mackey (2022, "Gradient estimation with discrete Stein
-    operators", arXiv:2202.09497); here with one H, and with the Gibbs operator coin by coin.
+    operators", arXiv:2202.09497); here with one H for both control variates.
     """
     goal = target(f, dist, key, num_samples, least=2)
     laws = coins(goal, "rodeo")
     z = hard_draws(goal, laws, key)
     values, gradients = scalar_values(goal, z)
-    steps = expand(gradients, z, z, 1.0)  # [k, j]
-    h = surrogate or (lambda v, t: v + t)
+    still = fixed(laws)
+    away = [
+        each - jnp.broadcast_to(law.probs(), each.shape) for law, each in zip(still, z, strict=True)
+    ]
+    steps = expansions(gradients, away)  # [k, j]: g_j . (z_k - mu)
+    h = surrogate or (lambda v, t: t)
 
     def foretold(steps: Array) -> Array:
-        """The surrogate for each sample k where the expansions around z_j say steps[k, j, ...]."""
-        around = jnp.broadcast_to(values.reshape(1, -1, *(1,) * (steps.ndim - 2)), steps.shape)
-        own = jnp.eye(num_samples, dtype=bool).reshape(
-            num_samples, num_samples, *(1,) * (steps.ndim - 2)
-        )
-        kept = jnp.where(jnp.broadcast_to(own, steps.shape), 0.0, h(around, steps))
-        return kept.sum(1) / (num_samples - 1)
+        """s_k where the expansions are steps[k, j, ...]."""
+        around = values.reshape(1, -1, *(1,) * (steps.ndim - 2))
+        return mean_of_others(h(jnp.broadcast_to(around, steps.shape), steps))
 
-    def lift(law: Coin, z: Array, gradient: Array) -> Array:
-        """s_k with a coin at 1, less that with the coin at 0, for every k and coin."""
+    def gain(z: Array, gradient: Array) -> Array:
+        """d for every sample and coin."""
         wide = (num_samples, *gradient.shape)
         g = jnp.broadcast_to(gradient[None], wide)
-        here = jnp.broadcast_to(steps.reshape(*steps.shape, *(1,) * law.logits.ndim), wide)
+        here = jnp.broadcast_to(steps.reshape(*steps.shape, *(1,) * (z.ndim - 1)), wide)
         coin = jnp.broadcast_to(z[:, None], wide)
         return foretold(here + g * (1 - coin)) - foretold(here - g * coin)
 
-    residual = values - foretold(steps)
-    weights = [
-        _weight(law, each, residual, lift(law, each, g))
-        for law, each, g in zip(fixed(laws), z, gradients, strict=True)
-    ]
+    gains = [gain(each, g) for each, g in zip(z, gradients, strict=True)]
+    stein = sum_of(
+        (a * d).reshape(num_samples, -1).sum(-1) for a, d in zip(away, gains, strict=True)
+    )
+    residual = values - others(values - stein) - foretold(steps)
+    weights = [_weight(law, a, residual, d) for law, a, d in zip(still, away, gains, strict=True)]
     zero = sum_of(slope(w.mean(0), law.logits) for w, law in zip(weights, laws, strict=True))
-    return values.mean(0) + zero
+    return values.mean(0) + zero.astype(values.dtype)
 
 
-def _weight(law: Coin, z: Array, residual: Array, lift: Array) -> Array:
-    p = jnp.broadcast_to(jax.nn.sigmoid(law.logits), z.shape)
-    wide = residual.reshape(-1, *(1,) * (z.ndim - 1))
-    return jnp.broadcast_to(wide, z.shape) * (z - p) + p * (1 - p) * lift
+def _weight(law: Coin, away: Array, residual: Array, gain: Array) -> Array:
+    variance = law.probs() * (1 - law.probs())
+    wide = jnp.broadcast_to(residual.reshape(-1, *(1,) * (away.ndim - 1)), away.shape)
+    return wide * away + jnp.broadcast_to(variance, away.shape) * gain
