@@ -9,7 +9,7 @@ from jax import lax
 from stochastic_net._types import Array, Estimator, Key, PyTree
 from stochastic_net.distributions import Gaussian
 from stochastic_net.estimators._estimator import Configurable, Function
-from stochastic_net.estimators._mirrored import Mirrored
+from stochastic_net.estimators._mirrored import mirrored
 from stochastic_net.estimators._pathwise import pathwise
 from stochastic_net.estimators._surrogate import slope
 from stochastic_net.estimators._target import Draws, Target, sum_of, target
@@ -55,12 +55,12 @@ def antithetic(estimator: Estimator) -> Configurable:
         f: Function, dist: PyTree, key: Key, *, num_samples: int = 2, **options: Any
     ) -> Array:
         goal = target(f, dist, key, num_samples, multiple=2)
-        mirrored = replace_laws(dist, Mirrored)
+        pairs = replace_laws(dist, mirrored)
         points = [law.is_point | _stuck(law) for law in goal.laws if isinstance(law, Gaussian)]
         if estimator is not pathwise or not points:
-            return estimator(f, mirrored, key, num_samples=num_samples, **options)
+            return estimator(f, pairs, key, num_samples=num_samples, **options)
         key, limit_key = jax.random.split(key)
-        value = estimator(f, mirrored, key, num_samples=num_samples, **options)
+        value = estimator(f, pairs, key, num_samples=num_samples, **options)
         anywhere = jnp.stack([p.any() for p in points]).any()
         return value + lax.cond(
             anywhere,

@@ -47,7 +47,8 @@ def compare(
 
     Returns:
       A `Comparison`: `print` it for a table, `.plot()` for a figure; `.best` is the estimator
-      without bias that has the least variance x time, `.rows` are the figures.
+      without bias that has the least variance x time, `.rows` are the figures; `.skipped` says why
+      "auto" left out what it left out.
 
     Raises:
       TypeError, ValueError: an estimator that was asked for by name does not take this `dist`.
@@ -66,14 +67,17 @@ def compare(
     truth = reference(f, dist, reference_key)
     asked = estimators != "auto"
     options = {} if num_samples is None else {"num_samples": num_samples}
-    rows = []
+    rows, skipped = [], {}
     for estimator, k in zip(*_with_keys(_candidates(estimators), key), strict=True):
         try:
             rows.append(_measure(estimator, f, dist, k, num_keys, options, truth))
-        except (TypeError, ValueError, NotImplementedError):
+        except (TypeError, ValueError, NotImplementedError) as error:
             if asked:
                 raise
-    return Comparison(rows, num_keys)
+            skipped[_name(estimator)] = str(error).partition("\n")[0]
+    if not rows:
+        raise ValueError(f"no estimator of the catalogue takes this f and dist: {skipped}")
+    return Comparison(rows, num_keys, skipped)
 
 
 def auto(
@@ -137,7 +141,7 @@ def _measure(
     bias = getattr(estimator, "bias", None)
     return Measured(
         estimator=estimator,
-        name=getattr(estimator, "__name__", type(estimator).__name__),
+        name=_name(estimator),
         bias=bias,
         value=float(values.mean()),
         mean=mean,
@@ -146,6 +150,10 @@ def _measure(
         seconds=seconds,
         bias_z=_bias_z(mean, error, truth),
     )
+
+
+def _name(estimator: Estimator) -> str:
+    return getattr(estimator, "__name__", type(estimator).__name__)
 
 
 def _bias_z(mean: np.ndarray, error: np.ndarray, truth: Array | None) -> float:

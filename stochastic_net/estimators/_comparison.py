@@ -44,6 +44,7 @@ class Comparison:
 
     rows: list[Measured]
     num_keys: int
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)  # estimator: the reason
 
     @property
     def best(self) -> Estimator:

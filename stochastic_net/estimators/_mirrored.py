@@ -33,14 +33,6 @@ class Mirrored:
 
     law: Any
 
-    def __post_init__(self) -> None:
-        if type(self.law) not in _PAIRS and type(self.law) is not object:
-            known = ", ".join(sorted(kind.__name__ for kind in _PAIRS))
-            raise TypeError(
-                f"antithetic does not know the mirror image of a {type(self.law).__name__}: it "
-                f"knows those of {known}. Teach it with sn.estimators.mirror_rule."
-            )
-
     @property
     def shape(self) -> Shape:
         """That of the law."""
@@ -58,6 +50,21 @@ class Mirrored:
     def log_prob(self, value: ArrayLike) -> Array:
         """That of the law."""
         return self.law.log_prob(value)
+
+
+def mirrored(law: Any) -> Mirrored:
+    """`law`, drawn in mirrored pairs.
+
+    Raises:
+      TypeError: its mirror image is not known.
+    """
+    if type(law) not in _PAIRS:
+        known = ", ".join(sorted(kind.__name__ for kind in _PAIRS))
+        raise TypeError(
+            f"antithetic does not know the mirror image of a {type(law).__name__}: it knows those "
+            f"of {known}. Teach it with sn.estimators.mirror_rule."
+        )
+    return Mirrored(law)
 
 
 def mirror_rule(kind: type) -> Callable[[Pair], Pair]:
@@ -99,6 +106,6 @@ for _kind in (Laplace, Logistic, Cauchy, StudentT):
 def _(law: Bernoulli, key: Key, shape: Shape) -> tuple[Array, Array]:
     wide = jnp.broadcast_to(lax.stop_gradient(law.logits), (*shape, *law.shape))
     e = noise.logistic(key, wide.shape, wide.dtype)
-    draw, mirrored = (wide > e).astype(jnp.int32), (wide > -e).astype(jnp.int32)
-    logits = law.logits
-    return tuple(refuse_gradient("Bernoulli", z, logits) for z in (draw, mirrored))
+    draws = (wide > e).astype(jnp.int32), (wide > -e).astype(jnp.int32)
+    moving = {"logits": law.logits}
+    return tuple(refuse_gradient("Bernoulli", z, moving) for z in draws)

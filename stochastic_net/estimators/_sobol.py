@@ -93,7 +93,7 @@ def invert(law: Any, u: Array) -> Array:
     """The quantiles u, which move with the parameters of the law."""
     if isinstance(law, Bernoulli):
         p = jnp.broadcast_to(lax.stop_gradient(law.probs), u.shape)
-        return refuse_gradient("Bernoulli", (u < p).astype(jnp.int32), law.logits)
+        return refuse_gradient("Bernoulli", (u < p).astype(jnp.int32), {"logits": law.logits})
     if isinstance(law, Gaussian):
         return law.icdf(u)
 
