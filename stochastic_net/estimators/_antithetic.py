@@ -55,11 +55,12 @@ def antithetic(estimator: Estimator) -> Configurable:
         f: Function, dist: PyTree, key: Key, *, num_samples: int = 2, **options: Any
     ) -> Array:
         goal = target(f, dist, key, num_samples, multiple=2)
-        pairs = replace_laws(dist, mirrored)
-        points = [law.is_point | _stuck(law) for law in goal.laws if isinstance(law, Gaussian)]
+        points = [_stuck(law) for law in goal.laws if isinstance(law, Gaussian)]
         if estimator is not pathwise or not points:
+            pairs = replace_laws(dist, mirrored)
             return estimator(f, pairs, key, num_samples=num_samples, **options)
         key, limit_key = jax.random.split(key)
+        pairs = replace_laws(dist, lambda law: mirrored(_held(law)))
         value = estimator(f, pairs, key, num_samples=num_samples, **options)
         anywhere = jnp.stack([p.any() for p in points]).any()
         return value + lax.cond(
@@ -72,15 +73,20 @@ def antithetic(estimator: Estimator) -> Configurable:
 
 
 def _stuck(law: Gaussian) -> Array:
-    """Where one deviation does not take the mean to another number."""
-    return law.mean + law.std == law.mean
+    """Where the variance is zero, or one deviation does not take the mean to another number."""
+    return lax.stop_gradient(law.is_point | (law.mean + law.std == law.mean))
+
+
+def _held(law: Any) -> Any:
+    """The same law; a Gaussian's draws do not move with the variances that are stuck."""
+    if not isinstance(law, Gaussian):
+        return law
+    var = jnp.where(_stuck(law), lax.stop_gradient(law.var), law.var)
+    return jax.tree.unflatten(jax.tree.structure(law), (law.mean, var))
 
 
 def _limit(goal: Target, key: Key, like: Array) -> Array:
-    """0, with the derivative r (H r)/2 to the variances that are points, r random signs there.
-
-    A point's own draw has the derivative 0 or, where rounding holds it, a difference of 0.
-    """
+    """0, with the derivative r (H r)/2 to the variances that are stuck, r random signs there."""
     draw_key, sign_key = jax.random.split(key)
     keys = goal.keys(sign_key)
     z = [each[0] for each in goal.fixed_draw(draw_key)]
@@ -88,8 +94,7 @@ def _limit(goal: Target, key: Key, like: Array) -> Array:
     def signs(law: Any, k: Key, z: Array) -> Array:
         if not isinstance(law, Gaussian):
             return jnp.zeros_like(z)
-        here = lax.stop_gradient(law.is_point | _stuck(law))
-        return jnp.where(here, jax.random.rademacher(k, z.shape, z.dtype), 0.0)
+        return jnp.where(_stuck(law), jax.random.rademacher(k, z.shape, z.dtype), 0.0)
 
     r = [signs(law, k, each) for law, k, each in zip(goal.laws, keys, z, strict=True)]
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, ArrayLike, Estimator, Key, PyTree
@@ -54,16 +53,17 @@ def control_variate(
             value = jnp.asarray(f(z))
             return value - _number(scale, value) * h(z)
 
+        known = expectation(dist) if expectation else _enumerated(h, dist, key)
         residual = estimator(rest, dist, key, **options)
-        known = expectation(dist) if expectation else _enumerated(h, dist)
         return residual + _number(scale, residual) * known
 
     return wrapper(apply, estimator, f"control_variate({_name(estimator)}, {_name(h)})")
 
 
-def _enumerated(h: Callable[[Any], Array], dist: PyTree) -> Array:
+def _enumerated(h: Callable[[Any], Array], dist: PyTree, key: Key) -> Array:
+    """E h; nothing is drawn with the key."""
     try:
-        return enumerate_support(h, dist, jax.random.key(0))
+        return enumerate_support(h, dist, key)
     except NotImplementedError as error:
         raise NotImplementedError(
             f"E h is not known: {error} Or pass control_variate(estimator, h, expectation) with "
