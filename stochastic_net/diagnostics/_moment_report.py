@@ -1,11 +1,11 @@
 """What `check_moments` found: a table, a picture, and where the Gaussian description fails."""
 
 import dataclasses
-import html
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from stochastic_net._tables import html_table, text_table
 from stochastic_net._types import Array, Shape
 from stochastic_net.diagnostics._monte_carlo import Drawn
 from stochastic_net.distributions import Gaussian
@@ -124,14 +124,10 @@ class MomentReport:
             f"moments ({self.covariance}) against {self.num_samples} draws; errors of the mean in "
             "deviations, medians over elements"
         )
-        return "\n".join([title, *_table(self._rows()), *self.findings])
+        return "\n".join([title, *text_table(self._rows()), *self.findings])
 
     def _repr_html_(self) -> str:
-        head, *rows = self._rows()
-        cells = lambda row, tag: "".join(f"<{tag}>{html.escape(x)}</{tag}>" for x in row)  # noqa: E731
-        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-        notes = "".join(f"<p>{html.escape(x)}</p>" for x in self.findings)
-        return f"<table><tr>{cells(head, 'th')}</tr>{body}</table>{notes}"
+        return html_table(self._rows(), self.findings)
 
     def plot(self) -> "Figure":
         """Errors of the mean and ratios of the deviation by layer, needs matplotlib."""
@@ -200,14 +196,3 @@ def _fault(figures: dict[str, float]) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= 46 else name[:43] + "..."
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
