@@ -44,6 +44,24 @@ def jax_job(function: Callable, *args) -> Job:
     return Job(lambda: jax.block_until_ready(jitted(*args)), compile_s, size / 1e6)
 
 
+def torch_device() -> str:
+    """Where PyTorch has to run to be beside JAX."""
+    return "cuda" if jax.default_backend() == "gpu" else "cpu"
+
+
+def torch_job(run: Callable[[], object]) -> Job:
+    """A job of PyTorch's, whose calls return before a GPU is done."""
+    if torch_device() == "cpu":
+        return Job(run)
+    import torch
+
+    def blocking() -> None:
+        run()
+        torch.cuda.synchronize()
+
+    return Job(blocking)
+
+
 def wanted(task: str, options: argparse.Namespace) -> bool:
     """Whether the user asked for this task; builders of many tasks need not make the others."""
     return not options.only or options.only in task

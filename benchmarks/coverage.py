@@ -11,16 +11,18 @@ import jax
 from jax.extend.core import primitives
 
 from stochastic_net.moments import kind_of_rule
+from stochastic_net.moments._unlisted import split_p, stack_p, tile_p
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# What `propagate` knows
 
-Every primitive of `jax.extend.core.primitives` in JAX {version}, as `python benchmarks/coverage.py`
-writes it. *exact*: on mean and variance of independent elements; *fused*: composed with the
-elementwise operations around it, a closed form or quadrature of the whole; *approximated*: a rule
-that takes its operands, or their maximum, for Gaussian; *control*: what is inside is run by its own
-rules. The rest is an error that names the operation and your line; `otherwise="linearize"` takes
-its tangent, `otherwise="sample"` draws, `@sn.moments.rule` teaches it.
+Every primitive of `jax.extend.core.primitives` in JAX {version} and three it leaves out, as
+`python benchmarks/coverage.py` writes it. *exact*: on mean and variance of independent elements;
+*fused*: composed with the elementwise operations around it, a closed form or quadrature of the
+whole; *approximated*: a rule that takes its operands, or their maximum, for Gaussian; *control*:
+what is inside is run by its own rules. The rest is an error that names the operation and your
+line; `otherwise="linearize"` takes its tangent, `otherwise="sample"` draws, `@sn.moments.rule`
+teaches it.
 
 | | primitives |
 | --- | --- |
@@ -30,10 +32,9 @@ its tangent, `otherwise="sample"` draws, `@sn.moments.rule` teaches it.
 def page() -> str:
     """The whole page."""
     rows: dict[str, list[str]] = {}
-    for attribute in sorted(dir(primitives)):
-        if attribute.endswith("_p"):
-            primitive = getattr(primitives, attribute)
-            rows.setdefault(kind_of_rule(primitive), []).append(f"`{primitive.name}`")
+    listed = {getattr(primitives, name) for name in dir(primitives) if name.endswith("_p")}
+    for primitive in sorted(listed | {split_p, stack_p, tile_p}, key=lambda p: p.name):
+        rows.setdefault(kind_of_rule(primitive), []).append(f"`{primitive.name}`")
     order = ("exact", "fused", "approximated", "control", "no rule")
     lines = (f"| {kind} ({len(rows[kind])}) | {', '.join(rows[kind])} |\n" for kind in order)
     return HEAD.format(version=jax.__version__) + "".join(lines)

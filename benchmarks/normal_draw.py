@@ -16,13 +16,13 @@ os.environ["XLA_FLAGS"] = (
 from functools import partial
 
 import jax
-from _harness import Contender, Job, jax_job, main
+from _harness import Contender, jax_job, main, torch_device, torch_job
 from jax.sharding import NamedSharding, PartitionSpec
 
 import stochastic_net as sn
 
 SIZES = {"1.44e6": 1_440_000, "16e6": 16_000_000}
-DEVICES = (1, 8)
+DEVICES = (1, 8) if jax.device_count() == 8 else (1,)
 
 
 def task(size, devices):
@@ -48,7 +48,9 @@ def with_key(impl, _options):
 def pytorch(_options):
     import torch
 
-    jobs = {size: Job(partial(torch.randn, n)) for size, n in SIZES.items()}
+    jobs = {
+        size: torch_job(partial(torch.randn, n, device=torch_device())) for size, n in SIZES.items()
+    }
     return {task(size, devices): job for size, job in jobs.items() for devices in DEVICES}
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _harness import Contender, Job, jax_job, main
+from _harness import Contender, jax_job, main, torch_device, torch_job
 from flax import nnx
 
 import stochastic_net as sn
@@ -77,7 +77,7 @@ def numpyro(options):
 def pytorch(layout, _options):
     import torch
 
-    mean, var, kernel, bias = map(torch.from_numpy, arrays())
+    mean, var, kernel, bias = (torch.from_numpy(x).to(torch_device()) for x in arrays())
     images = (
         x.permute(*axes)
         for x, axes in ((mean, (0, 3, 1, 2)), (var, (0, 3, 1, 2)), (kernel, (3, 2, 0, 1)))
@@ -93,7 +93,7 @@ def pytorch(layout, _options):
         loss = (net() ** 2).mean()
         return loss, torch.autograd.grad(loss, (mean, var, kernel, bias))
 
-    return {"forward": Job(torch.no_grad()(net)), "forward+backward": Job(gradients)}
+    return {"forward": torch_job(torch.no_grad()(net)), "forward+backward": torch_job(gradients)}
 
 
 def limit_ms(task, machine):

@@ -15,7 +15,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from _harness import Contender, Job, jax_job, main, wanted
+from _harness import Contender, Job, jax_job, main, torch_device, torch_job, wanted
 
 import stochastic_net as sn
 
@@ -113,9 +113,11 @@ def pytorch(_options: argparse.Namespace) -> dict[str, Job]:
 
     jobs = {}
     for name, family in families.items():
-        leaves = [torch.tensor(p, requires_grad=True) for p in parameters(name)]
+        leaves = [
+            torch.tensor(p, requires_grad=True, device=torch_device()) for p in parameters(name)
+        ]
         for task, run in zip(tasks(name), (draw, gradient), strict=True):
-            jobs[task] = Job(partial(run, family, leaves))
+            jobs[task] = torch_job(partial(run, family, leaves))
     return jobs
 
 

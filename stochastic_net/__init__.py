@@ -2,8 +2,10 @@
 
 from stochastic_net import diagnostics as diagnostics
 from stochastic_net import distributions as distributions
+from stochastic_net import estimators as estimators
 from stochastic_net import moments as moments
 from stochastic_net import nn as nn
+from stochastic_net import objectives as objectives
 from stochastic_net import random as random
 from stochastic_net.diagnostics import assert_gradients_flow as assert_gradients_flow
 from stochastic_net.diagnostics import check_gradients as check_gradients
@@ -22,9 +24,11 @@ __all__ = [
     "check_moments",
     "diagnostics",
     "distributions",
+    "estimators",
     "kl",
     "moments",
     "nn",
+    "objectives",
     "propagate",
     "random",
     "sample",

@@ -16,9 +16,10 @@ HOUSE = "the house"  # `import stochastic_net`: all the rooms of its table of co
 
 ON_TOP_OF = {  # room: the rooms right below it
     "_types": [],
+    "_tables": [],
     "random": ["_types"],
     "distributions": ["random"],
-    "estimators": ["distributions"],
+    "estimators": ["distributions", "_tables"],
     "objectives": ["estimators"],
     "moments": ["distributions"],
     "nn": ["moments"],
@@ -50,7 +51,7 @@ def imports(source, package):
 
 def faults(room, source):
     """What a file of `room` imports and may not."""
-    package = "stochastic_net" if room in (HOUSE, "_types") else f"stochastic_net.{room}"
+    package = "stochastic_net" if room in (HOUSE, "_types", "_tables") else f"stochastic_net.{room}"
     for name in imports(source, package):
         parts = name.split(".")
         if parts[:2] == ["jax", "_src"]:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _mesh import mesh_of
 from jax.extend.random import threefry_2x32
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -106,8 +107,7 @@ def test_no_place_is_counted_twice_in_huge_arrays(shape, start, place, width):
 
 
 def on_8_devices():
-    mesh = jax.make_mesh((8,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
-    return NamedSharding(mesh, P("batch"))
+    return NamedSharding(mesh_of(8), P("batch"))
 
 
 def shard_mapped(draw, keys):

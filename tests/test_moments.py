@@ -130,7 +130,8 @@ def test_no_variance_is_negative_and_no_derivative_infinite():
 # ---- functions of one Gaussian -----------------------------------------------------------------
 
 
-BREAKS = [0.0, 1, -1, 6, 3, -3, 70, -100, 1 / 1.3]  # of the functions below
+HALF, MEETING = np.sqrt(np.log(2)), 1.9150080481545176  # e^{-x^2} = 1/2; tanh x = x / 2
+BREAKS = [0.0, 1, -1, 6, 3, -3, 70, -100, 1 / 1.3, HALF, -HALF, MEETING, -MEETING]
 
 
 def dense(f, mean, std):
@@ -177,6 +178,12 @@ FUNCTIONS = {  # name: function, tolerance of mean and std in units of 1 + |mean
     "sum of two": (lambda x: jnp.tanh(x) + x, 1e-5),
     "same twice": (lambda x: jax.nn.relu(x) - jax.nn.relu(-x) - x, 1e-5),
     "select": (lambda x: jnp.where(x > 0, x, jnp.expm1(x)), 1e-5),
+    "square of exact gelu": (lambda x: jax.nn.gelu(x, approximate=False) ** 2 / (1 + x * x), 1e-4),
+    "kinks of a parabola": (lambda x: jax.nn.relu(1 - x * x), 1e-4),
+    "kinks of a bell": (lambda x: jnp.abs(jnp.exp(-x * x) - 0.5), 1e-4),
+    "a curve above a line": (lambda x: jnp.maximum(jnp.tanh(x), x / 2), 1e-5),
+    "jumps of a parabola": (lambda x: jnp.where(x * x > 1, jnp.tanh(x), 0.0), 1e-4),
+    "logarithm of a square": (lambda x: jnp.log1p(x * x), 5e-4),
     "square": (jnp.square, 1e-6),
     "cube": (lambda x: x**3, 1e-6),
     "sign": (jnp.sign, 1e-5),
@@ -259,6 +266,9 @@ LINEAR = {
     "concatenate with constants": lambda x: jnp.concatenate([x, jnp.ones_like(x)], -1),
     "gather": lambda x: x[:, jnp.array([2, 0, 2])],
     "slice": lambda x: x[:, 1:3, ::2],
+    "split": lambda x: jnp.split(x, 2, 1)[1],
+    "stack": lambda x: jnp.stack([x, 2 * x], 2),
+    "tile": lambda x: jnp.tile(x, (1, 2, 1, 1)),
     "scatter": lambda x: x.at[:, 1].set(x[:, 0] * 2),
     "scatter add": lambda x: jnp.zeros((2, 4)).at[:, jnp.array([0, 2, 2, 1])].add(x[..., 1, 0]),
     "dynamic slice": lambda x: lax.dynamic_slice_in_dim(x, 1, 2, 1),
@@ -348,13 +358,56 @@ def test_max_pool_and_reductions():
         chex.assert_trees_all_close(jnp.sqrt(got.var), z.std(0), rtol=0.08)
 
 
+@pytest.mark.parametrize("f", [jnp.prod, jnp.cumprod], ids=["product", "running product"])
+def test_products_of_many(f):
+    mean, var = RNG.normal(size=5), RNG.uniform(0.1, 2, 5)
+    for covariance in ("diagonal", "adjoint"):
+        got = jax.jit(sn.propagate(f, covariance=covariance))(pair(mean, var))
+        first, second = f(jnp.asarray(mean)), f(jnp.asarray(mean**2 + var))
+        if covariance == "diagonal":
+            chex.assert_trees_all_close(got, pair(first, second - first**2), rtol=1e-4)
+        chex.assert_trees_all_close(got.mean, first, rtol=1e-4)
+
+
+@pytest.mark.parametrize("f", [lax.cummax, lax.cummin], ids=["largest", "smallest"])
+def test_the_largest_so_far(f):
+    x = pair([0.0, 0.5, -1.0, 0.6], [1.0, 0.5, 2.0, 0.1])
+    got, z = sn.propagate(f)(x), jax.vmap(f)(x.sample(jax.random.key(0), (40_000,)))
+    chex.assert_trees_all_close(got.mean, z.mean(0), atol=0.02)
+    chex.assert_trees_all_close(jnp.sqrt(got.var), z.std(0), rtol=0.1)
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "adjoint"])
+@pytest.mark.parametrize("std", [0.01, 0.1, 0.3, 1.0, 3.0, 10.0])
+def test_log_sum_exp_and_log_softmax_are_exact(std, covariance):
+    mean, deviation, mass, p, total = three_logits(std)
+    x = sn.Gaussian(jnp.asarray(mean), jnp.asarray(deviation**2))
+    logs = np.log(p)
+    for f, values in (
+        (jax.nn.logsumexp, total[..., None]),
+        (jax.nn.log_softmax, logs),
+        (lambda x: -jax.nn.log_softmax(x[:, None], axis=0)[1], -logs[..., 1:2]),
+    ):
+        first = np.einsum("ijk,ijkl->l", mass, values)
+        var = np.einsum("ijk,ijkl->l", mass, (values - first) ** 2)
+        got = jax.jit(sn.propagate(f, covariance=covariance))(x)
+        chex.assert_trees_all_close(np.ravel(got.mean), single(first), rtol=2e-5, atol=2e-6)
+        chex.assert_trees_all_close(np.ravel(got.var), single(var), rtol=1e-3)
+
+
+SPREADS = {
+    "mean of squares less square of mean": lambda x: (
+        jnp.square(x).mean(-1) - jnp.square(x.mean(-1))
+    ),
+    "mean of squares of the centred": lambda x: x.var(-1),
+    "by hand": lambda x: jnp.square(x - x.mean(-1, keepdims=True)).mean(-1),
+}
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (4, 32)])
-def test_the_sample_variance_that_norms_divide_by(shape):
+@pytest.mark.parametrize("spread", SPREADS.values(), ids=SPREADS)
+def test_the_sample_variance_that_norms_divide_by(spread, shape):
     mean, var = RNG.normal(size=shape) + 3, RNG.uniform(0.1, 2, shape)
-
-    def spread(x):
-        return jnp.square(x).mean(-1) - jnp.square(x.mean(-1))
-
     got = jax.jit(sn.propagate(spread))(pair(mean, var))
     n = shape[1]
     centre = np.eye(n) - 1 / n
@@ -364,6 +417,14 @@ def test_the_sample_variance_that_norms_divide_by(shape):
         truth_var = (2 * np.trace(av @ av) + 4 * m @ centre @ np.diag(v) @ centre @ m) / n**2
         chex.assert_trees_all_close(got.mean[i], single(truth), rtol=1e-4)
         chex.assert_trees_all_close(got.var[i], single(truth_var), rtol=1e-4)
+
+
+def test_what_is_less_its_mean():
+    mean, var = RNG.normal(size=(2, 3)), RNG.uniform(0.1, 2, (2, 3))
+    centre = np.eye(3) - 1 / 3
+    got = sn.propagate(lambda x: x - x.mean(-1, keepdims=True))(pair(mean, var))
+    chex.assert_trees_all_close(got, pair(mean @ centre, var @ centre**2), rtol=1e-4)
+    assert jax.jit(sn.propagate(lambda x: x.std()))(pair(mean, var)).var > 0
 
 
 # ---- correlation -------------------------------------------------------------------------------
@@ -527,8 +588,8 @@ def test_an_operation_without_a_rule_is_named_with_its_line():
 
 OTHERWISE = {  # no rule
     "sort": jnp.sort,
-    "product": jnp.prod,
-    "cumulative product": jax.jit(jnp.cumprod),
+    "largest two": lambda x: lax.top_k(x, 2)[0],
+    "running log-sum-exp": jax.jit(lax.cumlogsumexp),
     "triangular solve": lambda x: jax.scipy.linalg.solve_triangular(
         jnp.array([[2.0, 0.0, 0.0], [1.0, 3.0, 0.0], [0.5, 1.0, 1.5]]), x, lower=True
     ),

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _mesh import mesh_of
 from flax import nnx
 from jax.experimental import checkify
 from jax.sharding import PartitionSpec as P
@@ -190,7 +191,7 @@ def in_vmap(f, net, x, key):
 
 
 def in_shard_map(f, net, x, key):
-    mesh = jax.make_mesh((4,), ("device",), axis_types=(jax.sharding.AxisType.Auto,))
+    mesh = mesh_of(4, "device")
 
     def on_each_device(net, x, key):
         return jax.lax.pmean(f(net, x, key), "device")

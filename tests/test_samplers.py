@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from _mesh import mesh_of
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from jax.test_util import check_grads
@@ -456,8 +457,7 @@ def test_the_draw_is_the_same_everywhere(name):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_sharded_draw_moves_no_array(name):
     """On eight devices each draws its shard: all that is sent is one bit a round of rejection."""
-    mesh = jax.make_mesh((8,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
-    sharding = NamedSharding(mesh, P("batch"))
+    sharding = NamedSharding(mesh_of(8), P("batch"))
     rows = tuple(jnp.linspace(0.3, 5.0, 8 * 32).reshape(8, 32) for _ in SAMPLERS[name][1][0])
     sharded = jax.device_put(rows, sharding)
     draw = jax.jit(lambda *row: sampler(name)(jax.random.key(2), *row), out_shardings=sharding)

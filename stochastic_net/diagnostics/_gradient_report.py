@@ -5,10 +5,11 @@ import html
 import math
 from typing import TYPE_CHECKING
 
+from stochastic_net._tables import html_table, text_table
 from stochastic_net._types import Shape
 from stochastic_net.diagnostics._finding import BrokenGradient, Finding
 from stochastic_net.diagnostics._graph import Graph
-from stochastic_net.diagnostics._look import BAD, DOUBTFUL, GOOD, html_table, short, table, wrapped
+from stochastic_net.diagnostics._look import BAD, DOUBTFUL, GOOD, short, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +67,7 @@ class GradientReport:
         }
 
     def __str__(self) -> str:
-        lines = [self._title(), *table(self._rows())]
+        lines = [self._title(), *text_table(self._rows())]
         if self.draws:
             lines += wrapped("draws: " + ", ".join(self.draws), "")
         for f in self.findings:

@@ -1,13 +1,13 @@
 """What `check_moments` found: a table, a picture, and where the Gaussian description fails."""
 
 import dataclasses
-import html
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from stochastic_net._tables import html_table, text_table
 from stochastic_net._types import Array, Shape
-from stochastic_net.diagnostics._look import DOUBTFUL, GOOD, html_table, short, table
+from stochastic_net.diagnostics._look import DOUBTFUL, GOOD, short
 from stochastic_net.diagnostics._look import figure as new_figure
 from stochastic_net.diagnostics._monte_carlo import Drawn
 from stochastic_net.distributions import Gaussian
@@ -126,11 +126,10 @@ class MomentReport:
             f"moments ({self.covariance}) against {self.num_samples} draws; errors of the mean in "
             "deviations, medians over elements"
         )
-        return "\n".join([title, *table(self._rows()), *self.findings])
+        return "\n".join([title, *text_table(self._rows()), *self.findings])
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>{html.escape(x)}</p>" for x in self.findings)
-        return html_table(self._rows()) + notes
+        return html_table(self._rows(), self.findings)
 
     def plot(self) -> "Figure":
         """Errors of the mean and ratios of the deviation by layer, needs matplotlib."""

@@ -51,7 +51,7 @@ class Bernoulli(Family):
     def _sample(self, key: Key, shape: Shape) -> Array:
         e = _noise.logistic(key, shape, self.dtype)
         draw = (lax.stop_gradient(self.logits) > e).astype(jnp.int32)
-        return refuse_gradient("Bernoulli", draw, self.logits)
+        return refuse_gradient("Bernoulli", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
         return -jax.nn.softplus(jnp.where(x == 1, -self.logits, self.logits))

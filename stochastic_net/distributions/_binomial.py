@@ -58,7 +58,7 @@ class Binomial(Family):
         logits, n = lax.stop_gradient(self.logits), self._count()
         rare = jax.random.binomial(key, n, jax.nn.sigmoid(-abs(logits)), shape, self.dtype)
         draw = jnp.where(logits > 0, n - rare, rare).astype(jnp.int32)
-        return refuse_gradient("Binomial", draw, self.logits)
+        return refuse_gradient("Binomial", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
         p, q = jax.nn.sigmoid(self.logits), jax.nn.sigmoid(-self.logits)

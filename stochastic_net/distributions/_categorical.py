@@ -56,7 +56,7 @@ class Categorical(Family):
 
     def _sample(self, key: Key, shape: Shape) -> Array:
         draw = _gumbel_max(key, self.logits).astype(jnp.int32)
-        return refuse_gradient("Categorical", draw, self.logits)
+        return refuse_gradient("Categorical", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
         log_probs = jax.nn.log_softmax(self.logits)
@@ -128,7 +128,7 @@ class OneHotCategorical(Family):
     def _sample(self, key: Key, shape: Shape) -> Array:
         chosen = _gumbel_max(key, self.logits)
         draw = jax.nn.one_hot(chosen, self.logits.shape[-1], dtype=self.dtype)
-        return refuse_gradient("OneHotCategorical", draw, self.logits)
+        return refuse_gradient("OneHotCategorical", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
         return jnp.where(x == 1, jax.nn.log_softmax(self.logits), 0.0).sum(-1)

@@ -53,7 +53,7 @@ class Geometric(Family):
     def _sample(self, key: Key, shape: Shape) -> Array:
         e = _noise.exponential(key, shape, self.dtype)
         count = jnp.floor(e / jax.nn.softplus(lax.stop_gradient(self.logits)))
-        return refuse_gradient("Geometric", to_int32(count), self.logits)
+        return refuse_gradient("Geometric", to_int32(count), {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
         return -x * jax.nn.softplus(self.logits) - jax.nn.softplus(-self.logits)

@@ -116,7 +116,8 @@ class Mixture:
             if smooth:
                 raise TypeError('a draw of discrete components: draw it with coupling="fast".')
             draw = wide._draw(key, shape)
-            return refuse_gradient("Mixture", draw, (self.logits, self.components))
+            parameters = {"logits": self.logits, "components": self.components}
+            return refuse_gradient("Mixture", draw, parameters)
         draw = wide._invert(key, shape, support) if smooth else wide._draw(key, shape)
         moved = move(draw, wide.logits, wide.components)
         return support.admit(moved, self.dtype) if support.event_ndim == 0 else moved

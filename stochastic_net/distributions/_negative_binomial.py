@@ -61,7 +61,8 @@ class NegativeBinomial(Family):
         for_rate, for_draw = jax.random.split(key)
         rate = gamma(for_rate, count, shape, self.dtype) * jnp.exp(logits)
         draw = poisson(for_draw, rate)
-        return refuse_gradient("NegativeBinomial", draw, (self.total_count, self.logits))
+        parameters = {"total_count": self.total_count, "logits": self.logits}
+        return refuse_gradient("NegativeBinomial", draw, parameters)
 
     def _log_prob(self, x: Array) -> Array:
         p, q = jax.nn.sigmoid(self.logits), jax.nn.sigmoid(-self.logits)

@@ -12,7 +12,7 @@ from stochastic_net._types import Array
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def refuse_gradient(family: str, draw: Array, parameters: Any) -> Array:
+def refuse_gradient(family: str, draw: Array, parameters: dict[str, Any]) -> Array:
     """`draw`, whose derivative in any of `parameters` is refused when it is asked for.
 
     JAX would return 0, which is not the derivative of an expectation.
@@ -23,12 +23,14 @@ def refuse_gradient(family: str, draw: Array, parameters: Any) -> Array:
 
 @functools.partial(refuse_gradient.defjvp, symbolic_zeros=True)
 def _refuse(family, primals, tangents):
-    if not all(map(_is_zero, jax.tree.leaves(tangents[1]))):
+    moving = [n for n, t in tangents[1].items() if not all(map(_is_zero, jax.tree.leaves(t)))]
+    if moving:
         raise TypeError(
-            f"a draw of {family} is discrete: it has no derivative in its parameters, and 0 would "
-            "not be the gradient of an expectation. Use an estimator of sn.estimators "
+            f"a draw of {family} is discrete: it has no derivative in {' and '.join(moving)}, and "
+            "0 would not be the gradient of an expectation. Use an estimator of sn.estimators "
             "(score_function, leave_one_out, enumerate_support, measure_valued, straight_through), "
-            "or say that no gradient is wanted: jax.lax.stop_gradient of the parameters."
+            "or say that no gradient is wanted: sn.estimators.stop_gradient, or "
+            "jax.lax.stop_gradient of the parameters."
         )
     draw = primals[0]
     if jnp.issubdtype(draw.dtype, jnp.floating):

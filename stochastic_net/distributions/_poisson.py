@@ -41,7 +41,7 @@ class Poisson(Family):
 
     def _sample(self, key: Key, shape: Shape) -> Array:
         draw = poisson(key, lax.stop_gradient(self.rate))
-        return refuse_gradient("Poisson", draw, self.rate)
+        return refuse_gradient("Poisson", draw, {"rate": self.rate})
 
     def _log_prob(self, x: Array) -> Array:
         return log_poisson(x, self.rate)

@@ -1,40 +1,71 @@
 """Where a function that is being composed has its kinks and jumps."""
 
+import itertools
 from typing import TypeGuard
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 from jax.typing import ArrayLike
 
 from stochastic_net._types import Array
+from stochastic_net.moments._ascending import ascending
+from stochastic_net.moments._crossings import Function, crossings
 from stochastic_net.moments._values import Line, Value, split
 from stochastic_net.random import compute_dtype
 
 Place = ArrayLike
 
-_BENT = (p.max_p, p.min_p, p.clamp_p, p.gt_p, p.ge_p, p.lt_p, p.le_p)
+_ASKING = (p.gt_p, p.ge_p, p.lt_p, p.le_p)
+_BENT = (p.max_p, p.min_p, p.clamp_p, *_ASKING)
 _BENT_AT_0 = (p.abs_p, p.sign_p)
-_MOST = 4  # breaks that are kept track of
+_MOST = 6  # breaks that are kept track of
+_NEAR = 1e-5  # and are taken for one
 
 
-def breaks_of(eqn: JaxprEqn, operands: list[Value], line: Line) -> tuple[Place, ...]:
+def breaks_of(
+    eqn: JaxprEqn, operands: list[Value], line: Line, parts: list[Function]
+) -> tuple[Place, ...]:
     """In units of `line`: those of the operands, and where the operation itself bends them.
 
-    An operand that is a line, or one that was clipped, is bent where it meets the other operand.
+    An operand that is a line, or one that was clipped, is bent where it meets the other operand;
+    for any other that is looked for. `parts` are the operands as functions of `line`.
     """
     randoms, constants = split(operands)
     places = [_on(line, x.line, place) for x in randoms for place in x.breaks]
+    if eqn.primitive not in (*_BENT, *_BENT_AT_0):
+        return _distinct(places)
     if eqn.primitive in _BENT_AT_0:
         constants = [0.0]
-    elif eqn.primitive not in _BENT:
-        constants = randoms = []
-    straight = [x for x in randoms if x.clipped]
+    lines = all(x.function is None for x in randoms)
+    straight = [x for x in randoms if x.clipped and (lines or len(randoms) == 1)]
+    if len(straight) < len(randoms):
+        moving = eqn.primitive in _ASKING
+        for inside in _insides(eqn, parts):
+            places += crossings(inside, line, moving)
+        return _merged(places, line)
     places += [_on(line, x.line, c) for x in straight for c in constants]
     if len(straight) == 2:
         places.append(_meeting(line, *(x.line for x in straight)))
     return _distinct(places)
+
+
+def _insides(eqn: JaxprEqn, parts: list[Function]) -> list[Function]:
+    """What changes its sign where the operation is bent."""
+
+    def less(one: Function, two: Function) -> Function:
+        return lambda u: jnp.asarray(one(u) - two(u), u.dtype)
+
+    match parts:
+        case [x]:
+            return [x]
+        case [low, x, high] if eqn.primitive is p.clamp_p:
+            return [less(x, low), less(x, high)]
+        case [x, y]:
+            return [less(x, y)]
+    return []
 
 
 def _on(line: Line, own: Line, place: Place) -> Place:
@@ -70,6 +101,18 @@ def _distinct(places: list[Place]) -> tuple[Place, ...]:
         if not any(_same(place, other) for other in kept):
             kept.append(place)
     return tuple(kept[:_MOST])
+
+
+def _merged(places: list[Place], line: Line) -> tuple[Place, ...]:
+    """The leftmost of those that are finite and not near another."""
+    dtype, shape = compute_dtype(line.root.mean.dtype), line.root.mean.shape
+    arrays = [jnp.broadcast_to(jnp.asarray(x, dtype), shape) for x in places]
+    found = ascending([jnp.where(jnp.isfinite(x), x, jnp.inf) for x in arrays])
+    kept = found[:1]
+    for low, high in itertools.pairwise(found):
+        again = high - low < _NEAR * (1 + jnp.abs(high))
+        kept.append(jnp.where(again, jnp.inf, high))
+    return tuple(ascending(kept)[:_MOST])
 
 
 def _same(one: Place, two: Place) -> bool:

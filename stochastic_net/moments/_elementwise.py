@@ -5,6 +5,7 @@ operation on a line has a closed form where `CLOSED` knows one.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +19,18 @@ from stochastic_net.moments import _closed_forms as closed_forms
 from stochastic_net.moments._breaks import breaks_of
 from stochastic_net.moments._cases import question_of, select
 from stochastic_net.moments._kink import larger
-from stochastic_net.moments._origins import Cast, sample_variance, sum_of_exponentials
+from stochastic_net.moments._origins import (
+    Cast,
+    Centred,
+    centred,
+    log_sum_exp_of,
+    sample_variance,
+    sum_of_exponentials,
+)
+from stochastic_net.moments._products import product
 from stochastic_net.moments._registry import refuse, register
-from stochastic_net.moments._softmax import softmax_node
-from stochastic_net.moments._spread import spread
-from stochastic_net.moments._tape import Moments, node
+from stochastic_net.moments._softmax import LogSumExp, softmax_node
+from stochastic_net.moments._spread import of_centred, spread
 from stochastic_net.moments._values import (
     Elementwise,
     Line,
@@ -62,13 +70,26 @@ def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """A value of the one root of its operands, or the moments of independent ones."""
     shape: Shape = getattr(eqn.outvars[0].aval, "shape", ())
     operands = [widen(x, shape) if isinstance(x, Elementwise) else x for x in operands]
-    line = _line(eqn, operands)
+    if eqn.primitive is p.is_finite_p:
+        always: Any = np.ones(shape, bool)  # known here and now, also under jit
+        return [always]
+    line = _chosen(eqn, operands) or _line(eqn, operands)
     if line is not None:
         return [line]
     roots = {id(x.line.root) for x in split(operands)[0]}
     if len(roots) > 1:
         return [_independent(eqn, operands)]
     return [select(eqn, operands) or _compose(eqn, operands)]
+
+
+def _chosen(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
+    """The random operand that a predicate, known here and now, chooses everywhere."""
+    if eqn.primitive is not p.select_n_p or is_random(operands[0]):
+        return None
+    for number, x in enumerate(operands[1:]):
+        if isinstance(x, Elementwise) and _is_everywhere(operands[0], number):
+            return x
+    return None
 
 
 def _line(eqn: JaxprEqn, operands: list[Value]) -> Value | None:
@@ -88,6 +109,8 @@ def _line(eqn: JaxprEqn, operands: list[Value]) -> Value | None:
 def _line_of_one(eqn: JaxprEqn, x: Elementwise) -> Value | None:
     if eqn.primitive is p.neg_p:
         return _affine(x, -1.0, 0.0)
+    if eqn.primitive in (p.abs_p, p.log_p) and (place := sum_of_exponentials(x)):
+        return x if eqn.primitive is p.abs_p else _log_sum_exp(LogSumExp(*place), x.shape)
     return _cast(x, eqn.params["new_dtype"]) if eqn.primitive is p.convert_element_type_p else None
 
 
@@ -118,8 +141,13 @@ def _cast(x: Elementwise, dtype: DTypeLike) -> Value:
     return gaussian(mean, var, Cast(x))
 
 
-def _is_everywhere(x: Array, value: float) -> bool:
+def _is_everywhere(x: Value, value: float) -> bool:
     return not isinstance(x, jax.core.Tracer) and bool(np.all(np.asarray(x) == value))
+
+
+def _log_sum_exp(found: LogSumExp, shape: Shape) -> Value:
+    mean, var = (m.reshape(shape) for m in found.node())
+    return gaussian(mean, var, found)
 
 
 def _affine(x: Elementwise, scale: Array | float, shift: Array | float) -> Elementwise:
@@ -151,7 +179,7 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
     clipped = (
         eqn.primitive in (p.max_p, p.min_p, p.clamp_p) and sum(x.clipped for x in randoms) == 1
     )
-    breaks = breaks_of(eqn, operands, line)
+    breaks = breaks_of(eqn, operands, line, parts)
     return Elementwise(
         line,
         lambda u: apply(*(part(u) for part in parts)),
@@ -191,10 +219,7 @@ def _independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
         case "add":
             return gaussian(mx + my, vx + vy)
         case "sub":
-            variance = sample_variance(x, y)
-            if variance is not None:
-                return gaussian(*spread(*variance))
-            return gaussian(mx - my, vx + vy)
+            return _difference(x, y)
         case "mul":
             return gaussian(*product((mx, vx), (my, vy)))
         case "div":
@@ -211,7 +236,13 @@ def _independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
     return refuse(eqn, "its operands are different random values")
 
 
-def product(x: Moments, y: Moments) -> Moments:
-    """E and Var of X Y for independent X and Y."""
-    (mx, vx), (my, vy) = x, y
-    return node(mx * my, mx * mx * vy + my * my * vx + vx * vy, lambda: vx * vy)
+def _difference(x: Value, y: Value) -> Value:
+    """X - Y, of which some are known for what they are."""
+    if place := sample_variance(x, y):
+        return gaussian(*spread(*place))
+    if log_sum_exp := log_sum_exp_of(x, y):
+        return gaussian(*log_sum_exp.log_softmax())
+    (mx, vx), (my, vy) = moments(x), moments(y)
+    if place := centred(x, y):
+        return gaussian(mx - my, of_centred(vx, place[1]), Centred(*place))
+    return gaussian(mx - my, vx + vy)

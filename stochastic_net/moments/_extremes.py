@@ -10,23 +10,11 @@ from jax.extend.core import primitives as p
 
 from stochastic_net._types import Array
 from stochastic_net.moments._flat import flat
+from stochastic_net.moments._fold import fold, fold_axes, running
 from stochastic_net.moments._kink import larger
 from stochastic_net.moments._origins import Largest
 from stochastic_net.moments._registry import register
-from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._values import Value, gaussian, moments
-
-
-def largest(mean: Array, var: Array) -> Moments:
-    """Of the entries along the first axis, independent."""
-    while mean.shape[0] > 1:
-        half = mean.shape[0] // 2
-        one, two = (mean[:half], var[:half]), (mean[half : 2 * half], var[half : 2 * half])
-        best = larger(one, two)
-        mean, var = (
-            jnp.concatenate([a, b[2 * half :]]) for a, b in zip(best, (mean, var), strict=True)
-        )
-    return mean[0], var[0]
 
 
 @register("approximated", p.reduce_max_p, p.reduce_min_p)
@@ -35,15 +23,17 @@ def reduce(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     mean, var = moments(operands[0])
     sign = 1 if eqn.primitive is p.reduce_max_p else -1
     axes = eqn.params["axes"]
-    mean, var = (_flat_first(x, axes) for x in (sign * mean, var))
-    mean, var = largest(mean, var)
+    mean, var = fold_axes(larger, (sign * mean, var), axes)
     return [gaussian(sign * mean, var, Largest())]
 
 
-def _flat_first(x: Array, axes: tuple[int, ...]) -> Array:
-    rest = [axis for axis in range(x.ndim) if axis not in axes]
-    x = x.transpose(*axes, *rest)
-    return x.reshape(-1, *x.shape[len(axes) :])
+@register("approximated", p.cummax_p, p.cummin_p)
+def cumulative(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Along the axis of the equation."""
+    mean, var = moments(operands[0])
+    sign = 1 if eqn.primitive is p.cummax_p else -1
+    mean, var = running(larger, (sign * mean, var), **eqn.params)
+    return [gaussian(sign * mean, var)]
 
 
 @register("approximated", p.reduce_window_max_p, p.reduce_window_min_p)
@@ -57,7 +47,7 @@ def pool(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     means, variances = (jnp.stack(list(x)) for x in (means, variances))
     shape = means.shape[1:]
     rows = (len(means), *flat(shape))
-    mean, var = largest(means.reshape(rows), variances.reshape(rows))
+    mean, var = fold(larger, means.reshape(rows), variances.reshape(rows))
     return [gaussian(sign * mean.reshape(shape), var.reshape(shape))]
 
 

@@ -1,5 +1,8 @@
 """Run a program on values some of which are random."""
 
+import contextlib
+
+import jax
 from jax.extend import core
 
 from stochastic_net._types import Array
@@ -43,6 +46,12 @@ def _by_rule(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
 
 
 def _as_it_stands(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Array]:
-    """One equation on constants, its own derivative rules kept."""
-    outputs = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
+    """One equation on constants, its own derivative rules kept.
+
+    A number is computed here and now where it can be: a rule may want to know which way it goes.
+    """
+    single = all(getattr(out.aval, "shape", None) == () for out in eqn.outvars)
+    known = single and not any(isinstance(x, jax.core.Tracer) for x in inputs)
+    with jax.ensure_compile_time_eval() if known else contextlib.nullcontext():
+        outputs = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
     return outputs if eqn.primitive.multiple_results else [outputs]

@@ -1,5 +1,6 @@
 """Linear operations: exact on mean and variance of independent elements."""
 
+import math
 from functools import partial
 
 import jax.numpy as jnp
@@ -7,29 +8,59 @@ from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
 from stochastic_net._types import Array
-from stochastic_net.moments._origins import Largest, Sum
+from stochastic_net.moments._origins import Largest, Sum, squares_of_centred
 from stochastic_net.moments._registry import refuse, register
+from stochastic_net.moments._spread import spread
 from stochastic_net.moments._tape import node
-from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random, moments, origin
+from stochastic_net.moments._unlisted import split_p, stack_p, tile_p
+from stochastic_net.moments._values import (
+    Elementwise,
+    Line,
+    Value,
+    gaussian,
+    is_random,
+    moments,
+    origin,
+)
 
 
 @register(
     "exact",
     *(p.reshape_p, p.transpose_p, p.broadcast_in_dim_p, p.slice_p, p.squeeze_p, p.rev_p),
-    *(p.copy_p, p.reduce_precision_p, p.device_put_p, p.sharding_constraint_p),
-    *(p.name_p, p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.pad_p),
+    *(p.reduce_precision_p, p.device_put_p, p.sharding_constraint_p),
+    *(p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.pad_p),
+    *(split_p, stack_p, tile_p),
 )
 def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Each result is an operand's element or a sum of some: the operation acts on both moments."""
+    if eqn.primitive is p.reduce_sum_p:
+        place = squares_of_centred(operands[0], eqn.params["axes"])
+        if place is not None:
+            return [_sum_of_squares(*place)]
     means, variances = zip(*map(moments, operands), strict=True)
     apply = partial(eqn.primitive.bind, **eqn.params)
+    if eqn.primitive.multiple_results:
+        return list(map(gaussian, apply(*means), apply(*variances)))
     return [gaussian(apply(*means), apply(*variances), _origin(eqn, operands[0]))]
+
+
+def _sum_of_squares(line: Line, axes: tuple[int, ...]) -> Value:
+    """Of a line less its mean."""
+    count = math.prod(line.root.mean.shape[axis] for axis in axes)
+    mean, var = spread(line, axes)
+    return gaussian(count * mean, count * count * var)
 
 
 def _origin(eqn: JaxprEqn, x: Value) -> object:
     if eqn.primitive is p.reduce_sum_p and isinstance(x, Elementwise):
         return Sum(x, eqn.params["axes"])
     return origin(x) if eqn.primitive in (p.broadcast_in_dim_p, p.reshape_p) else None
+
+
+@register("exact", p.copy_p, p.name_p)
+def itself(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """A function of a Gaussian stays one."""
+    return operands
 
 
 @register("exact", p.stop_gradient_p)

@@ -42,13 +42,13 @@ def expected_log_sum_exp(x: Gaussian, axis: int = -1) -> Array:
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _expected(axes: tuple[int, ...], mean: Array, var: Array) -> Array:
-    return integrals(mean, var, axes)[2].squeeze(axes)
+    return integrals(mean, var, axes).log_sum.squeeze(axes)
 
 
 @_expected.defjvp
 def _expected_jvp(axes: tuple[int, ...], primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     mean, var = primals
-    first, second, total = integrals(mean, var, axes)
+    found = integrals(mean, var, axes)
     dm, dv = tangents
-    spread = 0.5 * jnp.maximum(first - second, 0)
-    return total.squeeze(axes), (first * dm + spread * dv).sum(axes)
+    spread = 0.5 * jnp.maximum(found.first - found.second, 0)
+    return found.log_sum.squeeze(axes), (found.first * dm + spread * dv).sum(axes)

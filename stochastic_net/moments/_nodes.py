@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from stochastic_net._types import Array
+from stochastic_net.moments._ascending import ascending
 from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._taylor import Function, Slopes, slope_of
 from stochastic_net.moments._two_lines import TwoLines
@@ -18,9 +19,10 @@ from stochastic_net.random._fence import both
 
 Breaks = tuple[Array, ...]
 
-_NODES = 14  # in each panel
-_REACH = 6.0  # deviations; 2e-9 of the mass lies beyond
-_NEAR = 4.0  # deviations within which two panels meet at a break
+_NODES = 12  # in each panel
+_REACH = 7.0  # deviations; 3e-12 of the mass lies beyond
+_BULK = 2.5  # deviations of the inner panels
+_INNER = 5.0  # and their length for a wide Gaussian, where they hold what f does near 0
 _EDGE = 20.0  # where a function is at its asymptotes
 _WIDE = 1.0  # the deviation above which asymptotes are looked for
 
@@ -28,7 +30,7 @@ _WIDE = 1.0  # the deviation above which asymptotes are looked for
 class _Panel(NamedTuple):
     """From `start` over `length`, of either sign; there f is near the line.
 
-    Nodes are denser at the start where `bend` is the length, and evenly spread where it is 0.
+    Nodes are denser at the start where `bend` is part of the length, not where it is 0.
     """
 
     start: Array
@@ -55,7 +57,9 @@ class Nodes:
             rest = self.function(u) - line
             return [mass * rest, mass * (rest * (rest + 2 * (line - self.line_mean)))]
 
-        first, square = self._sums(terms, 2, loop=self.mean.dtype == jnp.float64)
+        first, square = self._sums(
+            terms, 2, loop=len(self.breaks) > 2 or self.mean.dtype == jnp.float64
+        )
         return both(
             self.line_mean + first, jnp.maximum(self.line_var + square - first * first, 0.0)
         )
@@ -146,20 +150,18 @@ class Nodes:
         return [x for k in range(0, len(sums), 2) for x in both(*sums[k : k + 2])]
 
     def _panels(self) -> list[_Panel]:
-        """From the ends inwards they meet at the breaks, and at 0 or at the mean.
+        """They meet at 0, at the mean, at the breaks and at the ends of what is inside.
 
-        They are denser in the middle where the function has reached its asymptotes at the ends.
+        That is the bulk of a narrow Gaussian, and of a wide one where functions do most. There the
+        nodes of the outermost panels are denser at their inner end.
         """
-        edge = jnp.where(self.believed, _EDGE, jnp.inf)
+        edge, wide = jnp.where(self.believed, _EDGE, jnp.inf), self.scale > _WIDE
         low = jnp.clip(self.mean - _REACH * self.scale, -edge, edge)
         high = jnp.clip(self.mean + _REACH * self.scale, -edge, edge)
-        if self.breaks:
-            centre = jnp.where(self.believed, 0.0, self.mean)
-            places = list(jnp.sort(jnp.stack([*self.breaks, centre]), 0))
-        else:
-            near = self.believed | (jnp.abs(self.mean) < _NEAR * self.scale)
-            places = [jnp.where(near, 0.0, self.mean)]
-        places = [jnp.clip(x, low, high) for x in places]
+        half = jnp.where(wide, _INNER, _BULK * self.scale)
+        middle = jnp.where(wide, 0.0, self.mean)
+        places = [middle - half, jnp.zeros_like(half), self.mean, middle + half, *self.breaks]
+        places = [jnp.clip(x, low, high) for x in ascending(places)]
         ends = [(places[0], low), *itertools.pairwise(places), (places[-1], high)]
         panels = []
         for index, (start, end) in enumerate(ends):
@@ -169,7 +171,7 @@ class Nodes:
                 jnp.where(below, b, a)
                 for b, a in zip(self.lines.below, self.lines.above, strict=True)
             )
-            bend = jnp.where(self.believed, end - start, 0.0) if outer else jnp.zeros_like(start)
+            bend = jnp.where(wide, 0.5 * (end - start), 0.0) if outer else jnp.zeros_like(start)
             panels.append(_Panel(*map(lax.stop_gradient, (start, end - start, bend)), *line))
         return panels
 

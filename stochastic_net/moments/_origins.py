@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from stochastic_net.moments._closed_forms import exponential, square
+from stochastic_net.moments._softmax import LogSumExp
 from stochastic_net.moments._values import ClosedForm, Elementwise, Line, Value, origin
 
 Place: TypeAlias = tuple[Line, tuple[int, ...]]
@@ -22,6 +23,14 @@ class Sum:
     """The sum of `terms` over `axes`."""
 
     terms: Elementwise
+    axes: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Centred:
+    """A line less its mean over `axes`."""
+
+    line: Line
     axes: tuple[int, ...]
 
 
@@ -37,15 +46,23 @@ class Largest:
     """A maximum."""
 
 
-def sum_of_exponentials(total: Value, terms: Value) -> Place | None:
-    """Of which line over which axes, if `terms` are its exponentials and `total` is their sum."""
+def sum_of_exponentials(total: Value, terms: Value | None = None) -> Place | None:
+    """Of which line over which axes `total` is the sum of exponentials, of `terms` if given."""
     found = origin(_as_it_was(total))
     if not isinstance(found, Sum):
         return None
     summed = _as_it_was(found.terms)
-    if summed is not _as_it_was(terms) or summed.closed is not exponential:
+    if summed.closed is not exponential or (terms is not None and summed is not _as_it_was(terms)):
         return None
     return summed.line, found.axes
+
+
+def log_sum_exp_of(x: Value, total: Value) -> LogSumExp | None:
+    """That of the line x over some axes, if `total` is it."""
+    found = origin(_as_it_was(total))
+    if not isinstance(found, LogSumExp) or not isinstance(x, Elementwise) or x.function:
+        return None
+    return found if _same(x.line, found.line) else None
 
 
 def sample_variance(squares: Value, squared: Value) -> Place | None:
@@ -58,6 +75,22 @@ def sample_variance(squares: Value, squared: Value) -> Place | None:
     u, v = of_squares.terms, of_line.terms
     alike = u.closed is square and v.function is None and _same(u.line, v.line)
     return (v.line, of_line.axes) if alike else None
+
+
+def centred(x: Value, mean: Value) -> Place | None:
+    """Of which line over which axes, if x is a line and `mean` is its mean."""
+    found = _mean(mean, None)
+    if found is None or not isinstance(x, Elementwise) or x.function or found.terms.function:
+        return None
+    return (x.line, found.axes) if _same(x.line, found.terms.line) else None
+
+
+def squares_of_centred(terms: Value, axes: tuple[int, ...]) -> Place | None:
+    """Of which line, if `terms` are the squares of it less its mean over these axes."""
+    if not isinstance(terms, Elementwise) or terms.closed is not square or not terms.line.is_root:
+        return None
+    found = terms.line.root.origin
+    return (found.line, axes) if isinstance(found, Centred) and found.axes == axes else None
 
 
 def _as_it_was(value: Any) -> Any:

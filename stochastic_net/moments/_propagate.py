@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array, Key, PyTree
 from stochastic_net.distributions import Gaussian
-from stochastic_net.moments import _control, _elementwise, _extremes, _linear  # noqa: F401
+from stochastic_net.moments import _control, _elementwise, _extremes, _linear, _products  # noqa: F401
 from stochastic_net.moments._interpret import interpret
 from stochastic_net.moments._otherwise import chosen, fallback
 from stochastic_net.moments._tape import Replay, Tape, node, tape
@@ -182,8 +182,9 @@ def _variance(pull: Callable, like: list[Array], index: int, rests: list[Array])
         cotangents = [jnp.zeros_like(x) for x in like]
         cotangents[index] = jnp.zeros(out.size, out.dtype).at[place].set(1).reshape(out.shape)
         (slopes,) = pull(cotangents)
-        parts = [jnp.vdot(jnp.square(s), r) for s, r in zip(slopes, rests, strict=True)]
-        return jnp.stack(parts).sum()
+        # What a pattern of operations passed over may have overflowed, and has no slope.
+        parts = (jnp.where(s == 0, 0, s * s * r) for s, r in zip(slopes, rests, strict=True))
+        return jnp.stack([part.sum() for part in parts]).sum()
 
     return jax.lax.map(one, jnp.arange(out.size), batch_size=16).reshape(out.shape)
 

@@ -13,6 +13,7 @@ import math
 
 import jax.numpy as jnp
 
+from stochastic_net._types import Array
 from stochastic_net.moments._precision import rounded, wide
 from stochastic_net.moments._tape import Moments, node
 from stochastic_net.moments._values import Line
@@ -29,3 +30,9 @@ def spread(line: Line, axes: tuple[int, ...]) -> Moments:
     second = 2 * (1 - 2 / n) * jnp.square(var).sum(axes) + 2 * jnp.square(total / n)
     out = rounded((first, (4 * shifted + second) / n**2), like)
     return node(*out, lambda: (second / n**2).astype(like.dtype))
+
+
+def of_centred(var: Array, axes: tuple[int, ...]) -> Array:
+    """Var (x_i - mean x) = (1 - 2/N) v_i + sum_j v_j / N^2."""
+    n = math.prod(var.shape[axis] for axis in axes)
+    return (1 - 2 / n) * var + var.sum(axes, keepdims=True) / n**2

@@ -159,8 +159,11 @@ def widen(value: Elementwise, shape: Shape) -> Elementwise:
     """`value` where an operation repeats it along axes of size 1; the copies share one noise."""
     if value.shape == shape:
         return value
-    mean, var = (jnp.broadcast_to(m, shape) for m in value.moments())
-    return gaussian(mean, var, origin(value))
+    if value.function is None:
+        line, root = value.line, value.line.root
+        mean, var = (jnp.broadcast_to(m, shape) for m in (root.mean, root.var))
+        return Elementwise(Line(Root(mean, var, root.origin), line.scale, line.shift))
+    return gaussian(*(jnp.broadcast_to(m, shape) for m in value.moments()))
 
 
 def is_random(value: Value) -> TypeGuard[Elementwise]:
