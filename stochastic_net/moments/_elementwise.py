@@ -18,26 +18,16 @@ from stochastic_net._types import Array, Shape
 from stochastic_net.moments import _closed_forms as closed_forms
 from stochastic_net.moments._breaks import breaks_of
 from stochastic_net.moments._cases import question_of, select
-from stochastic_net.moments._kink import larger
-from stochastic_net.moments._origins import (
-    Cast,
-    Centred,
-    centred,
-    log_sum_exp_of,
-    sample_variance,
-    sum_of_exponentials,
-)
-from stochastic_net.moments._products import product
-from stochastic_net.moments._registry import refuse, register
-from stochastic_net.moments._softmax import LogSumExp, softmax_node
-from stochastic_net.moments._spread import of_centred, spread
+from stochastic_net.moments._independent import independent
+from stochastic_net.moments._origins import Cast, sum_of_exponentials
+from stochastic_net.moments._registry import register
+from stochastic_net.moments._softmax import LogSumExp
 from stochastic_net.moments._values import (
     Elementwise,
     Line,
     Value,
     gaussian,
     is_random,
-    moments,
     split,
     widen,
 )
@@ -78,7 +68,7 @@ def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         return [line]
     roots = {id(x.line.root) for x in split(operands)[0]}
     if len(roots) > 1:
-        return [_independent(eqn, operands)]
+        return [independent(eqn, operands)]
     return [select(eqn, operands) or _compose(eqn, operands)]
 
 
@@ -202,47 +192,3 @@ def _constant(x: Array) -> Callable[[Array], Array]:
 
 def _application(eqn: JaxprEqn) -> Callable[..., Array]:
     return lambda *args: eqn.primitive.bind(*args, **eqn.params)
-
-
-def _independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
-    """The moments of an operation on values of different roots, taken as independent."""
-    name = eqn.primitive.name
-    if name == "select_n" and not is_random(operands[0]):
-        means, variances = zip(*map(moments, operands[1:]), strict=True)
-        choose = _application(eqn)
-        return gaussian(choose(operands[0], *means), choose(operands[0], *variances))
-    if len(operands) != 2:
-        return refuse(eqn, "its operands are different random values")
-    x, y = operands
-    (mx, vx), (my, vy) = moments(x), moments(y)
-    match name:
-        case "add":
-            return gaussian(mx + my, vx + vy)
-        case "sub":
-            return _difference(x, y)
-        case "mul":
-            return gaussian(*product((mx, vx), (my, vy)))
-        case "div":
-            softmax = sum_of_exponentials(y, x)
-            if softmax is not None:
-                return gaussian(*softmax_node(*softmax))
-            inverse = closed_forms.power(-1.0)(my, vy)
-            return gaussian(*product((mx, vx), inverse))
-        case "max":
-            return gaussian(*larger((mx, vx), (my, vy)))
-        case "min":
-            mean, var = larger((-mx, vx), (-my, vy))
-            return gaussian(-mean, var)
-    return refuse(eqn, "its operands are different random values")
-
-
-def _difference(x: Value, y: Value) -> Value:
-    """X - Y, of which some are known for what they are."""
-    if place := sample_variance(x, y):
-        return gaussian(*spread(*place))
-    if log_sum_exp := log_sum_exp_of(x, y):
-        return gaussian(*log_sum_exp.log_softmax())
-    (mx, vx), (my, vy) = moments(x), moments(y)
-    if place := centred(x, y):
-        return gaussian(mx - my, of_centred(vx, place[1]), Centred(*place))
-    return gaussian(mx - my, vx + vy)

@@ -50,8 +50,8 @@ def _as_it_stands(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Array]:
 
     A number is computed here and now where it can be: a rule may want to know which way it goes.
     """
-    single = all(getattr(out.aval, "shape", None) == () for out in eqn.outvars)
-    known = single and not any(isinstance(x, jax.core.Tracer) for x in inputs)
+    numbers = all(getattr(out.aval, "shape", None) == () for out in eqn.outvars)
+    known = numbers and not eqn.effects and not any(isinstance(x, jax.core.Tracer) for x in inputs)
     with jax.ensure_compile_time_eval() if known else contextlib.nullcontext():
         outputs = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(eqn.params))
     return outputs if eqn.primitive.multiple_results else [outputs]
