@@ -453,6 +453,30 @@ def test_adjoint_keeps_the_correlation_of_residual_branches():
     assert abs(ratios["diagonal"] - 1).max() > 0.08  # what is forgotten
 
 
+def test_the_budget_adds_up_to_the_adjoint_variance():
+    """Over the inputs of a linear function; over inputs and layers with random weights."""
+    x = pair(RNG.normal(size=(2, 3)), RNG.uniform(0.1, 1, (2, 3)))
+    matrix = jnp.asarray(single(RNG.normal(size=(3, 4))))
+    found = sn.moments.budget(lambda x: jnp.cumsum(x @ matrix, -1))(x)
+    slopes = jax.jacobian(lambda x: jnp.cumsum(x @ matrix, -1))(x.mean)
+    chex.assert_trees_all_close(found.inputs[0], slopes**2 * x.var[None, None], rtol=1e-5)
+    assert not any(map(np.any, found.layers.values()))
+
+    def network(x, w):
+        return {"y": jax.nn.relu(x @ w) @ matrix.T, "constant": 1.0}
+
+    w = pair(RNG.normal(size=(3, 4)), RNG.uniform(0.01, 0.1, (3, 4)))
+    for run in (lambda f: f, jax.jit):
+        found = run(sn.moments.budget(network))(x, w)
+        assert found["constant"] is None
+        y, exact = found["y"], sn.propagate(network, "adjoint")(x, w)["y"].var
+        chex.assert_trees_all_close(y.total, exact, rtol=1e-5)
+        parts = [a.sum((2, 3)) for a in y.inputs] + list(y.layers.values())
+        chex.assert_trees_all_close(sum(parts), exact, rtol=1e-5)
+        assert [a.shape for a in y.inputs] == [(2, 3, 2, 3), (2, 3, 3, 4)]
+        assert all("test_moments.py" in label for label in y.layers)
+
+
 def test_a_value_less_itself_is_nothing():
     x = pair([1.0, -2.0], [1.0, 4.0])
     got = sn.propagate(lambda x: x - x)(x)

@@ -8,7 +8,8 @@ from jax.extend import core
 from stochastic_net._types import Array
 from stochastic_net.moments._no_rule import NoRule
 from stochastic_net.moments._otherwise import fallback
-from stochastic_net.moments._registry import RULES, refuse
+from stochastic_net.moments._registry import RULES, refuse, user_line
+from stochastic_net.moments._tape import asking
 from stochastic_net.moments._values import Value, is_random
 from stochastic_net.moments._watch import CALLS, watch
 
@@ -36,6 +37,11 @@ def interpret(jaxpr: core.ClosedJaxpr, operands: list[Value]) -> list[Value]:
 
 
 def _by_rule(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
+    with asking.being(lambda: f"{user_line(eqn) or '-'}: {eqn.primitive.name}"):
+        return _apply(eqn, inputs)
+
+
+def _apply(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Value]:
     rule, instead = RULES.get(eqn.primitive) or (lambda eqn, _: refuse(eqn)), fallback.get()
     if instead is None:
         return rule(eqn, inputs)

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from stochastic_net._types import Array, Key, PyTree
 from stochastic_net.distributions import Gaussian
 from stochastic_net.moments import _control, _elementwise, _extremes, _linear, _products  # noqa: F401
+from stochastic_net.moments._adjoint import adjoint
 from stochastic_net.moments._interpret import interpret
 from stochastic_net.moments._otherwise import chosen, fallback
-from stochastic_net.moments._tape import Replay, Tape, node, tape
+from stochastic_net.moments._tape import Tape, node, tape
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
 from stochastic_net.moments._watch import Layers, Watch, watch
 
@@ -86,10 +87,10 @@ def propagate(
 
     @wraps(f)
     def moments_of_f(*args: PyTree, **kwargs: PyTree) -> PyTree:
-        program, leaves, shape = _trace(f, args, kwargs)
-        run = partial(_run, program, leaves)
+        program, leaves, shape = trace(f, args, kwargs)
+        run = partial(run_on, program, leaves)
         with fallback.being(instead() if instead else None):
-            outputs = _adjoint(run) if covariance == "adjoint" else run(None)
+            outputs = adjoint(run) if covariance == "adjoint" else run(None)
         return jax.tree.unflatten(shape, list(map(_output, outputs)))
 
     return moments_of_f
@@ -122,10 +123,10 @@ def layers(f: Callable[..., PyTree], *args: PyTree) -> Layers:
       >>> print(f"{found.moments[1].mean[0]:.2f}", found.at(jnp.array([1.0, -1.0]))[1])
       0.40 [1. 0.]
     """
-    program, leaves, _ = _trace(f, args, {})
+    program, leaves, _ = trace(f, args, {})
     seen = Watch()
     with watch.being(seen):
-        _run(program, leaves, None)
+        run_on(program, leaves, None)
     moments = seen.random()
 
     def at(*args: PyTree) -> list[Array]:
@@ -137,7 +138,7 @@ def layers(f: Callable[..., PyTree], *args: PyTree) -> Layers:
     return Layers([seen.labels[place] for place in moments], list(moments.values()), at)
 
 
-def _trace(f: Callable[..., PyTree], args: PyTree, kwargs: PyTree) -> tuple[Any, list, Any]:
+def trace(f: Callable[..., PyTree], args: PyTree, kwargs: PyTree) -> tuple[Any, list, Any]:
     """f as a program of its leaves, those leaves, and the structure of its value."""
     leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_gaussian)
     arrays = [x.mean if _is_gaussian(x) else jnp.asarray(x) for x in leaves]
@@ -150,7 +151,7 @@ def _trace(f: Callable[..., PyTree], args: PyTree, kwargs: PyTree) -> tuple[Any,
     return program, leaves, jax.tree.structure(shape)
 
 
-def _run(program, leaves: list, to: Tape | None) -> list[Value]:
+def run_on(program, leaves: list, to: Tape | None) -> list[Value]:
     """The program's outputs, with nodes for its random inputs and for what is not linear in it."""
     with tape.being(to):
         inputs = [
@@ -159,34 +160,6 @@ def _run(program, leaves: list, to: Tape | None) -> list[Value]:
         ]
         outputs = interpret(program, inputs)
         return [gaussian(*x.moments()) if is_random(x) else x for x in outputs]
-
-
-def _adjoint(run: Callable[[Tape | None], list[Value]]) -> list[Value]:
-    """The same means, with variances from the derivatives of each output by every node."""
-    record = Tape()
-    outputs = run(record)
-
-    def means(deviations: list[Array]) -> list[Array]:
-        return [x.moments()[0] for x in run(Replay(record, deviations)) if is_random(x)]
-
-    at, pull = jax.vjp(means, [jnp.zeros_like(rest) for rest in record.rests])
-    new = iter((mean, _variance(pull, at, i, record.rests)) for i, mean in enumerate(at))
-    return [gaussian(*next(new)) if is_random(x) else x for x in outputs]
-
-
-def _variance(pull: Callable, like: list[Array], index: int, rests: list[Array]) -> Array:
-    """sum (dy/dD)^2 Var D for every element y of one output."""
-    out = like[index]
-
-    def one(place: Array) -> Array:
-        cotangents = [jnp.zeros_like(x) for x in like]
-        cotangents[index] = jnp.zeros(out.size, out.dtype).at[place].set(1).reshape(out.shape)
-        (slopes,) = pull(cotangents)
-        # What a pattern of operations passed over may have overflowed, and has no slope.
-        parts = (jnp.where(s == 0, 0, s * s * r) for s, r in zip(slopes, rests, strict=True))
-        return jnp.stack([part.sum() for part in parts]).sum()
-
-    return jax.lax.map(one, jnp.arange(out.size), batch_size=16).reshape(out.shape)
 
 
 def _is_gaussian(x: Any) -> bool:

@@ -22,15 +22,17 @@ Moments: TypeAlias = tuple[Array, Array]  # E and Var
 
 
 class Tape:
-    """The nodes of a program in the order they are met: their variances, and those of their D."""
+    """The nodes of a program in the order they are met: variances, those of D, and who asked."""
 
     def __init__(self) -> None:
         self.variances: list[Array] = []
         self.rests: list[Array] = []
+        self.labels: list[str] = []
 
     def enter(self, mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
         """A node's moments, as the program is to go on with them."""
         self.variances.append(var)
+        self.labels.append(asking.get()())
         self.rests.append(jnp.maximum(rest(), 0))
         return mean, var
 
@@ -47,6 +49,7 @@ class Replay(Tape):
         return mean + deviation, var
 
 
+asking: Current[Callable[[], str]] = Current("asking", lambda: "output")  # who asks, and where
 tape: Current[Tape | None] = Current("tape", None)
 
 
