@@ -213,6 +213,20 @@ def test_functions_of_one_gaussian(name):
     assert np.max(abs(np.sqrt(got.var) - truth_std) / scale) < 2 * tolerance
 
 
+@pytest.mark.parametrize("std", [0.5, 4.0])
+def test_a_jump_that_had_to_be_looked_for_moves_with_its_threshold(std):
+    def share(threshold, mean, var):
+        above = lambda x: jnp.where(jnp.tanh(x) > threshold, 1.0, 0.0)  # noqa: E731
+        return sn.propagate(above)(sn.Gaussian(mean, var)).mean
+
+    c, m = 0.3, 0.2
+    got = jax.jit(jax.grad(share, (0, 1, 2)))(jnp.array(c), jnp.array(m), jnp.array(std**2))
+    t = (np.arctanh(c) - m) / std
+    density = np.exp(-0.5 * t * t) / np.sqrt(2 * np.pi)
+    truth = (-density / std / (1 - c * c), density / std, density * t / (2 * std * std))
+    np.testing.assert_allclose(got, truth, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_zero_variance_is_the_function_itself(name):
     f, _ = FUNCTIONS[name]
