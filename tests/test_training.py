@@ -176,7 +176,7 @@ def test_the_gradient_of_a_sampled_loss_reaches_mean_and_variance(digits):
     state, batch = task.initial_state(), task.batch(0)
 
     def total(pair):
-        net = nnx.merge(task._graph, state.params, state.constants)
+        net = nnx.merge(task.graph, state.params, state.constants)
         return jax.vmap(net)(pair, example_keys(task._train_key, batch)).sum()
 
     gradient = jax.jit(jax.grad(total))(batch.pair)
