@@ -40,5 +40,6 @@ def _bounded(r: _range.Range, holds: str, bound: _range.Range) -> _range.Range:
 
 
 def softplus(ins: list[Flow]) -> _range.Range:
+    """The range of logaddexp: above the larger of its operands."""
     low = max(f.range.low for f in ins)
     return _range.of(low, float("inf"), _range.NEVER if low >= 0 else None)

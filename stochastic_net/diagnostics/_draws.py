@@ -24,6 +24,7 @@ def group_of(walk: "Walk", eqn: JaxprEqn) -> tuple[int, ...]:
 def draw(
     walk: "Walk", eqn, ins: list[Flow], outs: list[Flow], unwrapped: bool = False
 ) -> list[Flow]:
+    """The flows of a draw: a new source of noise, which its parameters may move."""
     place = walk.place(eqn)
     if place not in walk.draws:
         walk.draws[place] = Draw(

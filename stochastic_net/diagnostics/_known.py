@@ -63,6 +63,7 @@ def _range_of(walk: "Walk", eqn: JaxprEqn, ins: list[Flow]) -> _range.Range:
 
 
 def endanger(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], outs: list[Flow]) -> list[Flow]:
+    """`outs`, which remember that the operation may have no finite derivative here."""
     name = eqn.primitive.name
     found = exposed(eqn, [f.range for f in ins])
     if found is not None:

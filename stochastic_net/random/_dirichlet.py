@@ -123,16 +123,9 @@ def _others(x: Array) -> Array:
 def _total(x: Array) -> Array:
     """The sum over the entries, for each of them.
 
-    On a CPU by products, its transpose too: a sum that is multiplied by the entries again is wrong
-    there (jaxlib 0.10) where `vmap` puts an axis in front. A GPU is slow at such thin products.
+    By products and not sums, its transpose too: a sum that is multiplied by the entries again is
+    wrong on XLA's CPU (jaxlib 0.10) where `vmap` puts an axis in front.
     """
-
-    def by_products(x: Array) -> Array:
-        row, column = jnp.ones((1, x.shape[0]), x.dtype), jnp.ones((x.shape[0], 1), x.dtype)
-        exact = lax.Precision.HIGHEST
-        return jnp.matmul(column, jnp.matmul(row, x, precision=exact), precision=exact)
-
-    def by_sums(x: Array) -> Array:
-        return jnp.broadcast_to(x.sum(0, keepdims=True), x.shape)
-
-    return lax.platform_dependent(x, cpu=by_products, default=by_sums)
+    row, column = jnp.ones((1, x.shape[0]), x.dtype), jnp.ones((x.shape[0], 1), x.dtype)
+    exact = lax.Precision.HIGHEST
+    return jnp.matmul(column, jnp.matmul(row, x, precision=exact), precision=exact)
