@@ -23,6 +23,9 @@ FUNCTIONS = {  # name: arguments, truth, bound of the relative error
     "exp": (ARGUMENTS, np.exp, lambda x: 3e-7 + 1e-7 * abs(x)),
     "expm1": (ARGUMENTS, np.expm1, lambda _: 2e-7),
     "log1p": (ABOVE_MINUS_ONE, np.log1p, lambda _: 2e-7),
+    "exp2": (np.float32(DICE.uniform(-126, 127, 50_000)), np.exp2, lambda _: 3e-7),
+    "rough_log": (POSITIVE, np.log, lambda x: 1.3e-4 / abs(np.log(x))),
+    "root": (POSITIVE, np.sqrt, lambda _: 1e-7),
     "reciprocal": (POSITIVE, lambda x: 1 / x, lambda _: 2e-7),
     "inverse_root": (POSITIVE, lambda x: 1 / np.sqrt(x), lambda _: 2e-7),
     "exp_less_line": (

@@ -8,87 +8,39 @@ are one integral with two weights,
 
 the last for the integral over [0, pi] vanishes. Taken on the side where cos t - A has one sign,
 nothing cancels, and Gauss-Legendre nodes up to where e(t) has died away converge exponentially,
-at the same rate for all kappa and z.
+at the same rate for all kappa and z. A draw is one such pair of integrals at a start near it, less
+the short one from there to the draw: a derivative costs no nodes of its own.
 """
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.special import i0e
 from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
-from stochastic_net.random._chebyshev import half_line_series
-from stochastic_net.random._elementary import exp
-from stochastic_net.random._fence import once
+from stochastic_net.random._bessel import dispersion, scaled_i0
+from stochastic_net.random._circle import pi_parts, sin_half
+from stochastic_net.random._elementary import exp2, reciprocal, root
+from stochastic_net.random._fence import both
 from stochastic_net.random._implicit import moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
-from stochastic_net.random._quadrature import unit_nodes
+from stochastic_net.random._quadrature import sum_over_nodes
 from stochastic_net.random._stream import stream
-from stochastic_net.random._tails import both_tails, normal_quantile_guess
+from stochastic_net.random._tails import signed_tail, split
+from stochastic_net.random._von_mises_start import start
 
-Weight = Callable[[Array], Array]
 Nodes = tuple[int, int]  # how many in float32 and in float64
 
 _LARGEST = 1e15  # concentrations beyond are drawn as this one
 _CUT = {np.dtype(np.float32): 14.0, np.dtype(np.float64): 40.0}  # e^-E is left out beyond
 _NODES: Nodes = (10, 32)
-_ROUGH: Nodes = (6, 32)  # for a first step, to a hundredth
-# (1 + kappa) (1 - I_1(kappa) / I_0(kappa)) in Chebyshev polynomials of (kappa - 3) / (kappa + 3),
-# from 40 digits.
-_DISPERSION = np.array(
-    [
-        0.79856561508531703,
-        -0.33678961757231118,
-        -0.017233277418938648,
-        0.094037723570644469,
-        -0.040847347170092419,
-        -0.006533578184676175,
-        0.011650244723077686,
-        -0.0012327562535470625,
-        -0.002575120707053951,
-        0.00067411816594614934,
-        0.00053033170931214445,
-        -0.00019006431171611064,
-        -0.00010947082331788799,
-        3.935290804746404e-5,
-        2.283098137636895e-5,
-        -5.3174168712463063e-6,
-        -4.3604815320398644e-6,
-        -9.1142439454045863e-8,
-        5.3168656835595591e-7,
-        3.097991843058453e-7,
-        7.5049493439809583e-8,
-        -8.556759933729352e-8,
-        -7.2116539262573189e-8,
-        -5.5633546245086884e-11,
-        2.2357336478276359e-8,
-        9.0420291668212177e-9,
-        -2.1643995783562883e-9,
-        -3.4510536170406454e-9,
-        -1.1971659229819053e-9,
-        3.2917996318626535e-10,
-        5.580418666069038e-10,
-        2.2940242822873968e-10,
-        -4.0085798177005948e-11,
-        -9.7429665254873984e-11,
-        -4.7268554256671651e-11,
-        1.3155085873966657e-12,
-        1.614038458415197e-11,
-        1.0258437564081182e-11,
-        1.3948945604733333e-12,
-        -2.7795919059056605e-12,
-        -2.4321525784431599e-12,
-    ]
-)
-# sin(x) = x - x^3 / 6 + ... on [0, pi / 2]
-_SINE = [(-1) ** k / math.factorial(2 * k + 1) for k in range(12)]
+_SHORT: Nodes = (2, 8)  # over a quarter of the scale on which the density falls
+_TWO_LOG2_E = 2 / math.log(2)
 
 
 def von_mises(
@@ -142,119 +94,109 @@ def von_mises(
 
 @jax.jit
 def _von_mises(key: Key, kappa: Array) -> Array:
-    high, low = stream(key, kappa.shape)(0)
-    beyond, within = both_tails(high << np.uint32(1), low, kappa.dtype)  # P(|Z| > z), P(|Z| < z)
-    valid = lax.stop_gradient(kappa) >= 0
-    concentration = jnp.clip(lax.stop_gradient(kappa), 0, _LARGEST)
-    z = _quantile(beyond, within, concentration)
-    z = jnp.where(high < np.uint32(0x80000000), z, -z)
-    return _move(jnp.where(valid, z, jnp.nan), kappa)
+    return _draw(kappa, *stream(key, kappa.shape)(0))
 
 
-def _quantile(beyond: Array, within: Array, kappa: Array) -> Array:
-    """z >= 0 with P(|Z| > z) = beyond: a start near it, then steps of fourth order."""
-    norm = once(math.pi * i0e(kappa))  # the integral of exp(kappa (cos t - 1)) over [0, pi]
-    z = _start(beyond, within, kappa, norm)
-    beyond, within = beyond * norm, within * norm
-    z = once(_refine(once(z), beyond, within, kappa, _ROUGH))
-    return _refine(z, beyond, within, kappa, _NODES)
+@jax.custom_jvp
+def _draw(kappa: Array, high: Array, low: Array) -> Array:
+    return _draw_and_slope(kappa, high, low)[0]
 
 
-def _refine(z: Array, beyond: Array, within: Array, kappa: Array, nodes: Nodes) -> Array:
-    """One step to where the smaller of the two integrals reaches its target."""
-    upper = beyond < within
-    square = _sin_half(z) ** 2
-    scale = jnp.exp(jnp.minimum(2 * kappa * square, 85))
-    integral = _integrate(z, upper, kappa, lambda s2: jnp.ones_like(s2), nodes)
-    step = integral - jnp.where(upper, beyond, -within) * scale
-    slope = kappa * jnp.sqrt(4 * square * (1 - square))  # kappa sin z = -d log p / dz
+@_draw.defjvp
+def _draw_jvp(primals, tangents):
+    z, slope = both(*_draw_and_slope(*primals))
+    return jax.jvp(lambda kappa: _move(z, kappa, fixed=slope), primals[:1], tangents[:1])
+
+
+def _draw_and_slope(kappa: Array, high: Array, low: Array) -> tuple[Array, Array]:
+    """The angle of 64 random bits, of which the first is its sign, and its derivative in kappa."""
+    kappa = lax.stop_gradient(kappa)
+    beyond, within = split(signed_tail(high << np.uint32(1), low, kappa.dtype))  # P(|Z| > z), ...
+    angle, slope = _quantile(beyond, within, jnp.clip(kappa, 0, _LARGEST))
+    sign = jnp.where(high < np.uint32(0x80000000), 1, -1).astype(kappa.dtype)
+    sign = jnp.where(kappa >= 0, sign, jnp.nan)
+    return sign * angle, sign * slope
+
+
+def _quantile(beyond: Array, within: Array, kappa: Array) -> tuple[Array, Array]:
+    """z >= 0 with P(|Z| > z) = beyond, and dz/dkappa: from a start near z, a step and its rest."""
+    norm = math.pi * scaled_i0(kappa)  # the integral of exp(kappa (cos t - 1)) over [0, pi]
+    near = start(beyond, within, kappa, norm)
+    length, upper = _side(near, kappa)
+    mass, slope = _integrals(near, length, kappa, _NODES)
+    height = _TWO_LOG2_E * kappa * sin_half(near) ** 2
+    step = mass - jnp.where(upper, beyond, -within) * norm * exp2(jnp.minimum(height, 115))
+    first = _step(step, near, kappa)
+    mass, less = _integrals(near, first, kappa, _SHORT)
+    square = sin_half(near + first) ** 2
+    scale = exp2(_TWO_LOG2_E * kappa * square - height)  # from e of `near` to e of the step's end
+    rest, slope = (step - mass) * scale, (slope - less) * scale
+    fall = kappa * _sine(square)
+    z = near + (first + rest * (1 + rest * fall / 2))
+    slope = slope + rest * (fall * slope - (dispersion(kappa) - 2 * square))
+    return jnp.clip(z, 0, pi_parts(z.dtype)[0]), slope
+
+
+def _step(mass: Array, z: Array, kappa: Array) -> Array:
+    """How far the integral of e from z on reaches `mass`, to fourth order and within [0, pi]."""
+    square = sin_half(z) ** 2
+    slope = kappa * _sine(square)  # -d log p / dz
     bend = kappa * (1 - 2 * square)
     cubic = (bend + 2 * slope * slope) / 6
     quartic = slope * (7 * bend + 6 * slope * slope - 1) / 24
-    z = z + step * (1 + step * (slope / 2 + step * (cubic + step * quartic)))
-    return jnp.clip(z, 0, _pi(z.dtype)[0])
+    step = mass * (1 + mass * (slope / 2 + mass * (cubic + mass * quartic)))
+    return jnp.minimum(jnp.maximum(step, -z), pi_parts(z.dtype)[0] - z)
 
 
-def _start(beyond: Array, within: Array, kappa: Array, norm: Array) -> Array:
-    """z to within a quarter of the scale on which its density falls.
-
-    Near 0 the law is normal in 2 sqrt(kappa) sin(z / 2), near pi its density grows as that of an
-    error function of an imaginary argument, and for a small kappa it is nearly uniform.
-    """
-    k = jnp.maximum(kappa, 0.5)
-    log_half = jnp.log(beyond / 2)
-    ratio = normal_quantile_guess(log_half) ** 2 / (4 * k)
-    a = 1 / (4 * k)
-    centre = ratio * (1 + 0.625 * a * a) - a * jnp.log(jnp.maximum(1 - ratio, 1e-3))
-    log_distance = 2 * (log_half + jnp.log(2 * norm)) + jnp.log(k) + 4 * k
-    growth = jnp.log1p(jnp.exp(jnp.minimum(log_distance, 80)))
-    opposite = growth * (1 + growth / (6 + 4 * growth))  # of (2 sqrt(kappa) cos(z / 2))^2
-    tail = opposite < 15 * k * k / (2.5 + k * (4 + k))
-    angle = _twice_arcsin(jnp.where(tail, opposite * a, centre), tail)
-    return jnp.where(kappa < 0.78, _near_uniform(within, kappa), angle)
+def _sine(square: Array) -> Array:
+    """sin t in [0, 1] from sin^2(t / 2), which rounding may have brought above 1."""
+    return root(4 * square * jnp.maximum(1 - square, 0))
 
 
-def _near_uniform(within: Array, kappa: Array) -> Array:
-    """One Newton step from the uniform law, on the first two harmonics."""
-    theta = math.pi * within
-    first = jnp.minimum(kappa, 1) * (1 - jnp.minimum(kappa, 1) ** 2 / 8)  # 2 I_1 / I_0
-    second = jnp.minimum(kappa, 1) ** 2 / 8  # I_2 / I_0
-    half = _sin_half(theta)
-    cosine, sine = 1 - 2 * half * half, 2 * half * _sin_half(math.pi - theta)
-    excess = sine * (first + 2 * second * cosine)
-    return theta - excess / (1 + first * cosine + 2 * second * (2 * cosine * cosine - 1))
-
-
-def _integrate(z: Array, upper: Array, kappa: Array, weight: Weight, nodes: Nodes) -> Array:
-    """The integral of weight(sin^2(t / 2)) e(t) from z on: up to pi where `upper`, else down to 0.
-
-    Downwards it is minus the integral from 0 to z.
-    """
-    square = _sin_half(z) ** 2
+def _side(z: Array, kappa: Array) -> tuple[Array, Array]:
+    """From z up to pi, or to where e has died away, if cos t < A there; else down to 0."""
+    square = sin_half(z) ** 2
+    upper = 2 * square > dispersion(kappa)
     cut = _CUT[np.dtype(z.dtype)]
-    end = jnp.sqrt(jnp.minimum(square + cut / jnp.maximum(2 * kappa, cut), 1))
-    end = jnp.minimum(
-        2 * end + (math.pi - 2) * end * end * end, _pi(z.dtype)[0]
-    )  # >= 2 arcsin(end)
-    length = jnp.where(upper, (end - z) + _pi(z.dtype)[1], -z)
-    total = jnp.zeros_like(z)
-    for x, w in zip(*unit_nodes(*nodes, z.dtype), strict=True):
-        s2 = _sin_half(z + length * x) ** 2
-        total += w * weight(s2) * exp(2 * kappa * (square - s2))
-    return length * total
+    end = root(jnp.minimum(square + cut * reciprocal(jnp.maximum(2 * kappa, cut)), 1))
+    nearly_pi, missing = pi_parts(z.dtype)
+    end = jnp.minimum(end * (2 + (math.pi - 2) * end * end), nearly_pi)  # >= 2 arcsin(end)
+    return jnp.where(upper, (end - z) + missing, -z), upper
+
+
+def _integrals(z: Array, length: Array, kappa: Array, nodes: Nodes) -> tuple[Array, Array]:
+    """The integrals of e(t) and of (cos t - A) e(t) from z to z + length."""
+    spread, rate = dispersion(kappa), _TWO_LOG2_E * kappa
+    height = rate * sin_half(z) ** 2
+
+    def terms(x, w):
+        square = sin_half(z + length * x) ** 2
+        e = w * exp2(height - rate * square)
+        return e, (spread - 2 * square) * e
+
+    mass, lean = sum_over_nodes(terms, z, *nodes)
+    return length * mass, length * lean
 
 
 @moving
-def _move(z: Array, kappa: Array) -> tuple[Array]:
+def _move(z: Array, kappa: Array, fixed: Array | None = None) -> tuple[Array]:
+    """`fixed` is the derivative where it is known."""
+    slope = _slope(z, kappa)
+    return (slope if fixed is None else _known(fixed, slope),)
+
+
+def _slope(z: Array, kappa: Array) -> Array:
     kappa = jnp.minimum(kappa, _LARGEST)
-    dispersion = half_line_series(_DISPERSION, 3.0, kappa) / (1 + kappa)  # 1 - A
     angle = jnp.abs(z)
-    upper = 2 * _sin_half(angle) ** 2 > dispersion
-    slope = _integrate(angle, upper, kappa, lambda s2: dispersion - 2 * s2, _NODES)
-    return (jnp.where(z < 0, -slope, slope),)
+    _, slope = _integrals(angle, _side(angle, kappa)[0], kappa, _NODES)
+    return jnp.where(z < 0, -slope, slope)
 
 
-def _pi(dtype) -> tuple[np.ndarray, np.ndarray]:
-    """The largest number of that dtype below pi, and what is missing: pi - z is exact with both."""
-    nearest = np.asarray(math.pi, dtype)
-    below = nearest if float(nearest) <= math.pi else np.nextafter(nearest, np.asarray(0, dtype))
-    return below, np.asarray(math.pi - float(below) + 1.2246467991473532e-16, dtype)
+@jax.custom_jvp
+def _known(value: Array, formula: Array) -> Array:
+    """`value`, which moves as `formula` does."""
+    del formula
+    return value
 
 
-def _sin_half(t: Array) -> Array:
-    """sin(t / 2) for t in [0, pi], by its series: no reduction of the argument."""
-    x = t / 2
-    terms = 6 if t.dtype == jnp.float32 else 11
-    value = jnp.zeros_like(x)
-    for c in _SINE[terms - 1 :: -1]:
-        value = value * (x * x) + c
-    return x * value
-
-
-def _twice_arcsin(square: Array, complement: Array) -> Array:
-    """2 arcsin(sqrt(square)), or pi minus that where `complement`, to four digits."""
-    square = jnp.clip(square, 0, 1)
-    large = square > 0.5
-    y = jnp.where(large, 1 - square, square)
-    angle = 2 * jnp.sqrt(y) * (1 + y * (1 / 6 + y * (3 / 40 + y * (0.0446 + y * 0.045))))
-    return jnp.where(large ^ complement, math.pi - angle, angle)
+_known.defjvps(None, lambda tangent, _value, _formula, _: tangent)
