@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from stochastic_net.random import _elementary as elementary
+from stochastic_net.random._normal_quantile import normal_quantile
 
 DICE = np.random.default_rng(0)
 ARGUMENTS = np.float32(
@@ -24,6 +26,7 @@ FUNCTIONS = {  # name: arguments, truth, bound of the relative error
     "expm1": (ARGUMENTS, np.expm1, lambda _: 2e-7),
     "log1p": (ABOVE_MINUS_ONE, np.log1p, lambda _: 2e-7),
     "exp2": (np.float32(DICE.uniform(-126, 127, 50_000)), np.exp2, lambda _: 3e-7),
+    "log": (POSITIVE, np.log, lambda _: 2e-7),
     "rough_log": (POSITIVE, np.log, lambda x: 1.3e-4 / abs(np.log(x))),
     "root": (POSITIVE, np.sqrt, lambda _: 1e-7),
     "reciprocal": (POSITIVE, lambda x: 1 / x, lambda _: 2e-7),
@@ -57,3 +60,13 @@ def test_derivatives_nan_and_float64(name):
     with jax.enable_x64(True):
         wide = jnp.linspace(-0.9, 5.0, 50)
         np.testing.assert_array_equal(ours(wide), theirs(wide))
+
+
+def test_the_normal_quantile_of_every_cell():
+    cells = (np.arange(2**23, dtype=np.float32)[::37] + np.float32(0.5)) * np.float32(2.0**-23)
+    expected = scipy.special.ndtri(cells.astype(float))
+    for got in (jax.jit(normal_quantile)(cells), normal_quantile(jnp.asarray(cells))):
+        np.testing.assert_allclose(got, expected, rtol=6e-7)
+    with jax.enable_x64(True):
+        wide = jnp.asarray(cells[:100].astype(float))
+        np.testing.assert_allclose(normal_quantile(wide), expected[:100], rtol=1e-13)

@@ -63,7 +63,7 @@ def expm1(x: Array) -> Array:
     n = _nearest(x * _LOG2_E)
     r = (x - n * _LOG2_HIGH) - n * _LOG2_LOW
     scale = _power_of_two(n)
-    return scale * (r * _polynomial(_EXPM1, r)) + (scale - 1)
+    return scale * (r * polynomial(_EXPM1, r)) + (scale - 1)
 
 
 @jax.custom_jvp
@@ -78,7 +78,7 @@ def log1p(w: Array) -> Array:
     scaled = lax.bitcast_convert_type(bits - shift, jnp.float32)  # 2^-e (1 + w), rounded
     scale = lax.bitcast_convert_type(_ONE - shift, jnp.float32)
     f = (scaled - 1) + (w * scale - (scaled - scale))
-    return e.astype(jnp.float32) * _LOG2 + (f + f * f * _polynomial(_LOG1P, f))
+    return e.astype(jnp.float32) * _LOG2 + (f + f * f * polynomial(_LOG1P, f))
 
 
 def exp2(y: Array) -> Array:
@@ -86,17 +86,23 @@ def exp2(y: Array) -> Array:
     if y.dtype != jnp.float32:
         return jnp.exp2(y)
     n = _nearest(y)
-    return _power_of_two(n) * _polynomial(_EXP2, y - n)
+    return _power_of_two(n) * polynomial(_EXP2, y - n)
 
 
 def rough_log(x: Array) -> Array:
     """log x for a positive normal number; in float32 to 1.3e-4, where a start needs no more."""
     if x.dtype != jnp.float32:
         return jnp.log(x)
-    bits = lax.bitcast_convert_type(x, jnp.int32)
-    e = (bits - _HALF_ROOT) >> np.int32(23)
-    f = lax.bitcast_convert_type(bits - (e << np.int32(23)), jnp.float32) - 1
-    return e.astype(jnp.float32) * _LOG2 + f * _polynomial(_ROUGH_LOG1P, f)
+    e, f = _split(x)
+    return e * _LOG2 + f * polynomial(_ROUGH_LOG1P, f)
+
+
+def log(x: Array) -> Array:
+    """log x for a positive normal number."""
+    if x.dtype != jnp.float32:
+        return jnp.log(x)
+    e, f = _split(x)
+    return e * _LOG2 + (f + f * f * polynomial(_LOG1P, f))
 
 
 def root(x: Array) -> Array:
@@ -119,7 +125,7 @@ def exp_less_line(x: Array) -> Array:
     small = jnp.abs(x) < 0.5
     terms = 8 if x.dtype == jnp.float32 else 15
     near = jnp.where(small, x, 0)
-    series = near * near * _polynomial(_LESS_LINE[:terms], near)
+    series = near * near * polynomial(_LESS_LINE[:terms], near)
     return jnp.where(small, series, expm1(x) - x)
 
 
@@ -138,7 +144,15 @@ def _power_of_two(n: Array) -> Array:
     return lax.bitcast_convert_type(bits + _ONE, jnp.float32)
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+def _split(x: Array) -> tuple[Array, Array]:
+    """The whole e and f with x = 2^e (1 + f) and sqrt(1/2) <= 1 + f < sqrt(2)."""
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    e = (bits - _HALF_ROOT) >> np.int32(23)
+    f = lax.bitcast_convert_type(bits - (e << np.int32(23)), jnp.float32) - 1
+    return e.astype(jnp.float32), f
+
+
+def polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     value = jnp.full_like(x, coefficients[-1])
     for c in coefficients[-2::-1]:
         value = value * x + np.asarray(c, x.dtype)

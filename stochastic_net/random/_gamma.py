@@ -11,17 +11,18 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
+from stochastic_net.random._elementary import exp, log1p
 from stochastic_net.random._gamma_gradient import log_gamma_derivative
 from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
+from stochastic_net.random._normal_quantile import normal_quantile
 from stochastic_net.random._rejection import first_accepted
 from stochastic_net.random._smooth import log_gamma_quantile
 from stochastic_net.random._stream import (
     Stream,
     log_uniform,
     random_sign,
-    standard_normal,
     stream,
     uniforms,
 )
@@ -202,10 +203,10 @@ def _rejection(key: Key, a: Array) -> Parts:
 def _cube(words: Stream, n: Array, d: Array) -> Array:
     """Round n proposes (1 + w)^3 with w = normal / sqrt(9 d); infinite where it is rejected."""
     first, second = uniforms(words, n, d.dtype)
-    w = standard_normal(first) * lax.rsqrt(9 * d)
+    w = normal_quantile(first) * lax.rsqrt(9 * d)
     # normal^2 / 2 + d (1 - v + log v) for v = (1 + w)^3, its large terms cancelled by hand
-    log_ratio = d * (3 * (jnp.log1p(w) - w + 0.5 * w * w) - w * w * w)
-    rejected = (w <= -1) | (jnp.log(second) > log_ratio)
+    log_ratio = d * (3 * (log1p(w) - w + 0.5 * w * w) - w * w * w)
+    rejected = (w <= -1) | (second > exp(log_ratio))
     return jnp.where(rejected, jnp.inf, (1 + w) * (1 + w) * (1 + w))
 
 

@@ -10,6 +10,7 @@ from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
+from stochastic_net.random._elementary import log
 from stochastic_net.random._threefry import threefry
 
 Stream = Callable[[ArrayLike], tuple[Array, Array]]
@@ -43,11 +44,6 @@ def uniforms(words: Stream, n: ArrayLike, dtype: DTypeLike) -> tuple[Array, Arra
     return _unit_double(*first), _unit_double(*words(n + np.uint32(1)))
 
 
-def standard_normal(uniform: Array) -> Array:
-    """The normal quantile of a uniform number."""
-    return math.sqrt(2) * lax.erf_inv(2 * uniform - 1)
-
-
 def random_sign(key: Key, like: Array) -> Array:
     """-1 or 1 for every element of `like`, in its dtype."""
     word, _ = stream(key, like.shape)(0)
@@ -60,7 +56,7 @@ def log_uniform(words: Stream, n: ArrayLike, dtype: DTypeLike) -> Array:
     wide = high.astype(dtype)
     if jnp.dtype(dtype) == np.float64:
         wide = wide + low.astype(dtype) * 2.0**-32
-    return jnp.log((wide + 0.5) * np.asarray(2.0**-32, dtype))
+    return log((wide + 0.5) * np.asarray(2.0**-32, dtype))
 
 
 def _unit_float(word: Array) -> Array:

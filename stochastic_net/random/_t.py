@@ -13,7 +13,8 @@ from stochastic_net.random._gamma import gamma_parts, loggamma
 from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
-from stochastic_net.random._stream import standard_normal, stream, uniforms
+from stochastic_net.random._normal_quantile import normal_quantile
+from stochastic_net.random._stream import stream, uniforms
 from stochastic_net.random._t_gradient import t_derivative
 
 
@@ -88,7 +89,7 @@ def _smooth_t(key: Key, df: Array) -> Array:
 
 def _normal(key: Key, df: Array) -> tuple[Array, Key]:
     normal_key, rest = jax.random.split(key)
-    return standard_normal(uniforms(stream(normal_key, df.shape), 0, df.dtype)[0]), rest
+    return normal_quantile(uniforms(stream(normal_key, df.shape), 0, df.dtype)[0]), rest
 
 
 @moving

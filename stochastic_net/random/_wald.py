@@ -15,7 +15,8 @@ from stochastic_net.random._implicit import moving
 from stochastic_net.random._inverse import Coupling, check_coupling, quantile
 from stochastic_net.random._keys import check_key
 from stochastic_net.random._mills import mills
-from stochastic_net.random._stream import standard_normal, stream, uniforms
+from stochastic_net.random._normal_quantile import normal_quantile
+from stochastic_net.random._stream import stream, uniforms
 from stochastic_net.random._tails import both_tails
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -85,7 +86,7 @@ def _two_roots(key: Key, mean: Array) -> Array:
     The smaller root is taken with probability 1 / (1 + r). r is the sum of positive parts inverted.
     """
     first, second = uniforms(stream(key, mean.shape), 0, mean.dtype)
-    half_square = standard_normal(first) ** 2 / 2
+    half_square = normal_quantile(first) ** 2 / 2
     inverse = 1 / mean
     smaller = 1 / (
         inverse + half_square + jnp.sqrt(half_square) * jnp.sqrt(half_square + 2 * inverse)
