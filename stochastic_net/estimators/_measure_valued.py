@@ -73,6 +73,9 @@ def _slopes(goal: Target, z: Draws, index: int, name: str, difference: Differenc
     """0, with the derivative to one parameter of one law."""
     theta = jnp.broadcast_to(getattr(goal.laws[index], name), z[index].shape[1:])
 
+    if theta.size == 0:
+        return jnp.zeros(())
+
     def one(z: Draws, weight: Array, plus: Array, minus: Array) -> Array:
         flat = z[index].ravel()
 

@@ -20,6 +20,7 @@ from stochastic_net.distributions import (
 )
 from stochastic_net.distributions import _noise as noise
 from stochastic_net.distributions._no_pathwise import refuse_gradient
+from stochastic_net.estimators._coupled import Coupled
 from stochastic_net.estimators._target import shape_of
 
 Pair = Callable[[Any, Key, Shape], tuple[Array, Array]]
@@ -28,10 +29,8 @@ _PAIRS: dict[type, Pair] = {}
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
-class Mirrored:
+class Mirrored(Coupled):
     """`law`, whose draws with a leading axis are the first half and its mirror image."""
-
-    law: Any
 
     @property
     def shape(self) -> Shape:
