@@ -32,8 +32,8 @@ def test_one_gradient_under_every_transformation(row):
         return lambda law, w: row.estimator(function(w), law, key, num_samples=4)
 
     def both(key):
-        value = estimate(key)
-        return slopes(value), jax.jvp(value, (law, w), tangents)[1]
+        again = estimate(jax.random.clone(key))
+        return slopes(estimate(key)), jax.jvp(again, (law, w), tangents)[1]
 
     eight = jax.random.split(jax.random.key(1), 8)
     eager = slopes(estimate(jax.random.split(jax.random.key(1), 8)[0]))
@@ -91,7 +91,7 @@ def test_f_may_return_an_array(row):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
-@pytest.mark.parametrize("name", ["quasi", "rodeo", "relax", "disarm", "bonnet_price", "reinmax"])
+@pytest.mark.parametrize("name", ["quasi", "rodeo", "relax", "disarm", "measure_valued", "reinmax"])
 def test_every_dtype_of_parameters_and_of_f(name, dtype):
     row = TABLE[name]
     with jax.enable_x64(dtype == "float64"):

@@ -10,6 +10,7 @@ from stochastic_net.estimators._estimator import Function, estimator
 from stochastic_net.estimators._surrogate import slope
 from stochastic_net.estimators._target import Draws, Target, sum_of, target
 from stochastic_net.estimators._weak_derivatives import RULES, Difference
+from stochastic_net.random import compute_dtype
 
 
 @estimator()
@@ -64,9 +65,11 @@ def measure_valued(f: Function, dist: PyTree, key: Key, *, num_samples: int = 1)
 
 def _differences(law: Any, key: Key, z: Array) -> dict[str, Difference]:
     def wide(leaf: Array) -> Array:
+        floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+        leaf = leaf.astype(compute_dtype(leaf.dtype)) if floating else leaf
         return jnp.broadcast_to(jax.lax.stop_gradient(leaf), z.shape)
 
-    return RULES[type(law)](jax.tree.map(wide, law), key, z)
+    return RULES[type(law)](jax.tree.map(wide, law), key, wide(z))
 
 
 def _slopes(goal: Target, z: Draws, index: int, name: str, difference: Difference) -> Array:
