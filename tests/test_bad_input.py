@@ -10,6 +10,7 @@ from flax import nnx
 from jax.experimental import checkify
 
 import stochastic_net as sn
+from stochastic_net.random import _require
 
 ONES = np.ones((2, 3), "float32")
 NAN = np.where(np.arange(6).reshape(2, 3) == 4, np.float32("nan"), ONES)
@@ -284,22 +285,28 @@ def test_a_traced_value_is_refused_by_checkify(f, good, bad, message):
 
 @traced
 def test_without_checkify_the_check_compiles_to_nothing(f, good, bad, message, monkeypatch):
-    def leave_a_callback(valid, message):  # what the comparison would see, were there a cost
-        jax.debug.callback(lambda valid: None, valid)
+    def leave_a_callback(valid, value, message):  # what the comparison would see, were it a cost
+        jax.debug.callback(lambda valid: None, valid(value))
+        return value
 
     programs = []
-    for check in (checkify.debug_check, lambda valid, message: None, leave_a_callback):
-        monkeypatch.setattr(checkify, "debug_check", check)
+    for check in (_require.with_check, lambda valid, value, message: value, leave_a_callback):
+        monkeypatch.setattr(_require, "with_check", check)
         text = jax.jit(lambda *args: f(*args)).lower(*good).compile().as_text()
         programs += [re.sub(r", metadata=\{[^}]*\}", "", text)]
     assert programs[0] == programs[1] != programs[2]
 
 
-def test_what_is_done_with_a_pair_that_is_passed_in_keeps_jit_on_its_fast_path():
-    """A check leaves an effect on a traced program, which JAX then calls by way of Python."""
+@traced
+def test_a_check_keeps_jit_on_its_fast_path(f, good, bad, message):
+    """What leaves an effect on a traced program is called by way of Python."""
+    assert not jax.make_jaxpr(f)(*good).effects
+
+
+def test_what_is_done_with_a_pair_keeps_jit_on_its_fast_path():
 
     def network(x, k):
         return sn.nn.StochasticNet(None, jnp.tanh)(2 * (x - 1) / ONES + x, k)
 
     assert not jax.make_jaxpr(jax.grad(lambda x, k: network(x, k).sum()))(pair(), key()).effects
-    assert jax.make_jaxpr(lambda m, k: network(G(m, ONES), k))(ONES, key()).effects
+    assert not jax.make_jaxpr(lambda m, k: network(G(m, ONES), k))(ONES, key()).effects

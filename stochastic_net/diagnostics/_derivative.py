@@ -171,7 +171,7 @@ def _reach(program: core.Jaxpr, bits: list[int]) -> list[int]:
 CALLS = words(
     """
     jit pjit closed_call core_call remat remat2 checkpoint custom_jvp_call custom_vjp_call
-    custom_vjp_call_jaxpr shard_map custom_lin
+    custom_vjp_call_jaxpr shard_map custom_lin checked
     """
 )
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 
 import jax
@@ -14,6 +14,7 @@ from stochastic_net.distributions._arguments import broadcast_parameters, real_a
 from stochastic_net.distributions._support import Integers, OneHot, Support
 from stochastic_net.random import (
     check_key,
+    checked,
     compute_dtype,
     require,
     require_if_concrete,
@@ -123,7 +124,9 @@ class Family:
             value that it may not have, or the draw is discrete and was to be smooth.
         """
         check_key(key)
-        self._require(require_if_concrete)
+        for name, valid, message in self._rules():
+            require_if_concrete(valid, getattr(self, name), message)
+        self._check(require_if_concrete)
         shape = (*sample_shape(shape), *self.batch_shape)
         wide = self._spread(shape)
         if not check_coupling(coupling):
@@ -166,7 +169,7 @@ class Family:
     def icdf(self, q: ArrayLike) -> Array:
         """The value below which z falls with probability `q` in [0, 1], elementwise."""
         q, wide = self._meet("q", q)
-        require(lambda q: (q >= 0) & (q <= 1), q, "q must be a probability, from 0 to 1.")
+        q = checked(_is_probability, q, "q must be a probability, from 0 to 1.")
         support: Any = wide.support
         low, high = q <= 0, q >= 1
         icdf = support.admit(wide._icdf(jnp.where(low | high, 0.5, q)), self.dtype)
@@ -231,11 +234,11 @@ class Family:
             f"{type(self).__name__} has no closed form of {method}. {remedy}."
         )
 
-    def _require(self, need: Callable[..., None]) -> None:
+    def _rules(self) -> Iterator[tuple[str, Callable[[Array], Array], str]]:
+        """Of every parameter its name, what its values must be, and how that is said."""
         for name, rule in self._fields.items():
             message = f"{name} of {type(self).__name__} must be {rule.support}."
-            need(rule.support.contains, getattr(self, name), message)
-        self._check(need)
+            yield name, rule.support.contains, message
 
     def _moment(self, method: str) -> Array:
         moment = getattr(self._spread(self.batch_shape), method)()
@@ -288,9 +291,15 @@ def _checked(init: Callable[..., None]) -> Callable[..., None]:
         for name, array in broadcast_parameters(integers, given).items():
             object.__setattr__(self, name, array)
         _require_axes(self)
-        self._require(require)
+        for name, valid, message in self._rules():
+            object.__setattr__(self, name, checked(valid, getattr(self, name), message))
+        self._check(require)
 
     return __init__
+
+
+def _is_probability(q: Array) -> Array:
+    return (q >= 0) & (q <= 1)
 
 
 def _require_axes(family: Family) -> None:

@@ -14,9 +14,9 @@ from stochastic_net.distributions._arguments import (
     spread,
 )
 from stochastic_net.random import (
+    checked,
     compute_dtype,
     normal,
-    require,
     require_if_concrete,
     sample_shape,
 )
@@ -78,8 +78,8 @@ class Gaussian:
 
     def __init__(self, mean: ArrayLike, var: ArrayLike) -> None:
         mean, var = parameters(mean=mean, var=var)
-        require(jnp.isfinite, mean, _MEAN_RULE)
-        require(_finite_not_negative, var, _VAR_RULE)
+        mean = checked(jnp.isfinite, mean, _MEAN_RULE)
+        var = checked(_finite_not_negative, var, _VAR_RULE)
         _set(self, mean, var)
 
     @classmethod
@@ -91,7 +91,7 @@ class Gaussian:
           9.0
         """
         mean, std = parameters(mean=mean, std=std)
-        require(_finite_not_negative, std, "std must be finite and not negative.")
+        std = checked(_finite_not_negative, std, "std must be finite and not negative.")
         return cls(mean, std * std)
 
     @classmethod
@@ -167,7 +167,7 @@ class Gaussian:
     def icdf(self, q: ArrayLike) -> Array:
         """The value below which z falls with probability q in [0, 1]; the mean at zero variance."""
         q = self._wide(real_array("q", q))
-        require(_is_probability, q, "q must be a probability, from 0 to 1.")
+        q = checked(_is_probability, q, "q must be a probability, from 0 to 1.")
         shape = self._event_shape(q)
         q, mean, std = spread(shape, q, self._wide(self.mean), self._std())
         point = std == 0

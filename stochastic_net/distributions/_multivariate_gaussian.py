@@ -8,7 +8,7 @@ from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._matrix_support import lower_cholesky, positive_definite
 from stochastic_net.distributions._support import real, real_vector
 from stochastic_net.distributions._triangular import diagonal, outer_square, solve, times
-from stochastic_net.random import compute_dtype, normal, require
+from stochastic_net.random import checked, compute_dtype, normal
 from stochastic_net.random._stirling import LOG_2PI
 
 
@@ -56,7 +56,7 @@ class MultivariateGaussian(Family):
                 f"covariance_matrix must have shape (..., D, D), got shape {covariance.shape}."
             )
         message = f"covariance_matrix must be {positive_definite}."
-        require(positive_definite.contains, covariance, message)
+        covariance = checked(positive_definite.contains, covariance, message)
         factor = jnp.linalg.cholesky(covariance.astype(compute_dtype(covariance.dtype)))
         return cls(loc, factor.astype(covariance.dtype))
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array, ArrayLike
 from stochastic_net.distributions._arguments import parameters
-from stochastic_net.random import require
+from stochastic_net.random import checked
 
 
 def exp_open(log_x: Array) -> Array:
@@ -83,8 +83,11 @@ def to_int32(count: Array) -> Array:
 def probabilities(probs: ArrayLike) -> Array:
     """`probs` if they are floating probabilities, from 0 to 1."""
     probs = parameters(probs=probs)[0]
-    require(lambda p: (p >= 0) & (p <= 1), probs, "probs must be probabilities, from 0 to 1.")
-    return probs
+    return checked(_is_probability, probs, "probs must be probabilities, from 0 to 1.")
+
+
+def _is_probability(p: Array) -> Array:
+    return (p >= 0) & (p <= 1)
 
 
 # (exp(d) - 1 - d) / d^2 = 1/2 + d/6 + d^2/24 + ..., highest power first.

@@ -8,12 +8,13 @@ from jax import lax
 
 from stochastic_net._types import Array, Estimator, Key, PyTree
 from stochastic_net.distributions import Gaussian
+from stochastic_net.estimators._coupled import couple
 from stochastic_net.estimators._estimator import Configurable, Function
 from stochastic_net.estimators._mirrored import mirrored
 from stochastic_net.estimators._pathwise import pathwise
 from stochastic_net.estimators._surrogate import slope
 from stochastic_net.estimators._target import Draws, Target, sum_of, target
-from stochastic_net.estimators._wrapper import replace_laws, require_no_independence, wrapper
+from stochastic_net.estimators._wrapper import require_no_independence, wrapper
 
 
 def antithetic(estimator: Estimator) -> Configurable:
@@ -57,10 +58,10 @@ def antithetic(estimator: Estimator) -> Configurable:
         goal = target(f, dist, key, num_samples, multiple=2)
         points = [_stuck(law) for law in goal.laws if isinstance(law, Gaussian)]
         if estimator is not pathwise or not points:
-            pairs = replace_laws(dist, mirrored)
+            pairs = couple(dist, mirrored)
             return estimator(f, pairs, key, num_samples=num_samples, **options)
         key, limit_key = jax.random.split(key)
-        pairs = replace_laws(dist, lambda law: mirrored(_held(law)))
+        pairs = couple(dist, lambda law: mirrored(_held(law)))
         value = estimator(f, pairs, key, num_samples=num_samples, **options)
         anywhere = jnp.stack([p.any() for p in points]).any()
         return value + lax.cond(

@@ -7,7 +7,7 @@ from stochastic_net._types import Array, Key, PyTree
 from stochastic_net.distributions import Gaussian
 from stochastic_net.estimators._estimator import Function, estimator
 from stochastic_net.estimators._surrogate import moved, slope
-from stochastic_net.estimators._target import Draws, Target, sum_of, target
+from stochastic_net.estimators._target import Draws, Target, at_least, sum_of, target
 
 
 @estimator()
@@ -50,6 +50,8 @@ def bonnet_price(
     for law in goal.laws:
         if not isinstance(law, Gaussian):
             raise TypeError(f"bonnet_price is for Gaussians, got {type(law).__name__}: pathwise.")
+    if num_probes is not None:
+        num_probes = at_least(1, "num_probes", num_probes)
     draw_key, probe_key = jax.random.split(key)
     z = goal.fixed_draw(draw_key)
     means = [jnp.broadcast_to(law.mean, each.shape) for law, each in zip(goal.laws, z, strict=True)]

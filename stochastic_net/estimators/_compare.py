@@ -14,6 +14,7 @@ from stochastic_net.estimators._comparison import Comparison, Measured
 from stochastic_net.estimators._estimator import Function
 from stochastic_net.estimators._floats import floats
 from stochastic_net.estimators._reference import reference
+from stochastic_net.estimators._target import at_least
 from stochastic_net.random import check_key
 
 _TIMED = 20  # calls
@@ -63,6 +64,7 @@ def compare(
       (['leave_one_out', 'disarm'], True)
     """
     check_key(key)
+    num_keys = at_least(2, "num_keys", num_keys)
     reference_key, key = jax.random.split(key)
     truth = reference(f, dist, reference_key)
     asked = estimators != "auto"
@@ -110,6 +112,8 @@ def _candidates(estimators: Sequence[Estimator] | str) -> Sequence[Estimator]:
         if estimators != "auto":
             raise ValueError(f'estimators must be a list of them or "auto", got {estimators!r}.')
         return CATALOGUE
+    if not estimators:
+        raise ValueError("estimators must be a list of one estimator or more, got none.")
     return estimators
 
 

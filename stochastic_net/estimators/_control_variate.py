@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, ArrayLike, Estimator, Key, PyTree
+from stochastic_net.estimators._coupled import uncoupled
 from stochastic_net.estimators._enumerate_support import enumerate_support
 from stochastic_net.estimators._estimator import Configurable, Function
 from stochastic_net.estimators._wrapper import wrapper
@@ -51,11 +52,12 @@ def control_variate(
     def apply(f: Function, dist: PyTree, key: Key, **options: Any) -> Array:
         def rest(z: PyTree) -> Array:
             value = jnp.asarray(f(z))
-            return value - _number(scale, value) * h(z)
+            return value - _number(scale, value) * jnp.asarray(h(z), value.dtype)
 
-        known = expectation(dist) if expectation else _enumerated(h, dist, key)
+        plain = uncoupled(dist)
+        known = jnp.asarray(expectation(plain) if expectation else _enumerated(h, plain, key))
         residual = estimator(rest, dist, key, **options)
-        return residual + _number(scale, residual) * known
+        return residual + _number(scale, residual) * known.astype(residual.dtype)
 
     return wrapper(apply, estimator, f"control_variate({_name(estimator)}, {_name(h)})")
 

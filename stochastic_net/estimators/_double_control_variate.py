@@ -76,7 +76,9 @@ def double_control_variate(
     def one(value: Array, residual: Array, score: list, gradient: list) -> Array:
         zero = sum_of(slope(s, law.logits) for s, law in zip(score, laws, strict=True))
         means = [law.probs() for law in laws]
-        known = sum_of(slope(scale * g, p) for g, p in zip(gradient, means, strict=True))
+        known = sum_of(
+            slope(scale.astype(g.dtype) * g, p) for g, p in zip(gradient, means, strict=True)
+        )
         return value + slope(residual, zero) + known.astype(value.dtype)
 
     return jax.vmap(one)(values, residual, score, gradients).mean(0)

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array, ArrayLike, Key, PyTree
 from stochastic_net.estimators._estimator import Bias, Function, estimator
-from stochastic_net.estimators._relaxed import Relaxation, fixed, hard_draws, relaxations
+from stochastic_net.estimators._relaxed import Relaxation, fixed, hard_draws, positive, relaxations
 from stochastic_net.estimators._surrogate import moved
-from stochastic_net.estimators._target import target
+from stochastic_net.estimators._target import at_least, target
 
 
 @estimator(bias=Bias("scale of f", 1))
@@ -48,6 +48,8 @@ def gumbel_rao(
     """
     goal = target(f, dist, key, num_samples)
     laws = relaxations(goal, "gumbel_rao")
+    temperature = positive("temperature", temperature)
+    num_noise = at_least(1, "num_noise", num_noise)
     draw_key, noise_key = jax.random.split(key)
     draws = hard_draws(goal, laws, draw_key)
     keys = goal.keys(noise_key)
@@ -63,4 +65,5 @@ def _average(law: Relaxation, key: Key, z: Array, temperature: ArrayLike, num_no
     many = jnp.broadcast_to(z, (num_noise, *z.shape))
     x = fixed([law])[0].given(key, many)
     theta = jnp.broadcast_to(law.logits, x.shape)
-    return law.soft(moved(x, theta), jnp.asarray(temperature, x.dtype)).mean(0)
+    along = jnp.where(jnp.isinf(x), x, moved(x, theta))  # what is sure does not move
+    return law.soft(along, jnp.asarray(temperature, x.dtype)).mean(0)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array, ArrayLike, Key, PyTree
 from stochastic_net.estimators._estimator import Bias, Function, Options, estimator
-from stochastic_net.estimators._relaxed import relaxations
+from stochastic_net.estimators._relaxed import positive, relaxations
 from stochastic_net.estimators._surrogate import moved
 from stochastic_net.estimators._target import target
 
@@ -53,6 +53,7 @@ def gumbel_softmax(
     """
     goal = target(f, dist, key, num_samples)
     laws = relaxations(goal, "gumbel_softmax")
+    temperature = positive("temperature", temperature)
     noisy = [law.perturbed(k, num_samples) for law, k in zip(laws, goal.keys(key), strict=True)]
     draws = []
     for law, x in zip(laws, noisy, strict=True):

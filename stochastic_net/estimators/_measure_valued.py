@@ -10,6 +10,7 @@ from stochastic_net.estimators._estimator import Function, estimator
 from stochastic_net.estimators._surrogate import slope
 from stochastic_net.estimators._target import Draws, Target, sum_of, target
 from stochastic_net.estimators._weak_derivatives import RULES, Difference
+from stochastic_net.random import compute_dtype
 
 
 @estimator()
@@ -64,14 +65,19 @@ def measure_valued(f: Function, dist: PyTree, key: Key, *, num_samples: int = 1)
 
 def _differences(law: Any, key: Key, z: Array) -> dict[str, Difference]:
     def wide(leaf: Array) -> Array:
+        floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+        leaf = leaf.astype(compute_dtype(leaf.dtype)) if floating else leaf
         return jnp.broadcast_to(jax.lax.stop_gradient(leaf), z.shape)
 
-    return RULES[type(law)](jax.tree.map(wide, law), key, z)
+    return RULES[type(law)](jax.tree.map(wide, law), key, wide(z))
 
 
 def _slopes(goal: Target, z: Draws, index: int, name: str, difference: Difference) -> Array:
     """0, with the derivative to one parameter of one law."""
     theta = jnp.broadcast_to(getattr(goal.laws[index], name), z[index].shape[1:])
+
+    if theta.size == 0:
+        return jnp.zeros(())
 
     def one(z: Draws, weight: Array, plus: Array, minus: Array) -> Array:
         flat = z[index].ravel()

@@ -20,7 +20,9 @@ from stochastic_net.distributions import (
 )
 from stochastic_net.distributions import _noise as noise
 from stochastic_net.distributions._no_pathwise import refuse_gradient
+from stochastic_net.estimators._coupled import Coupled
 from stochastic_net.estimators._target import shape_of
+from stochastic_net.random import compute_dtype
 
 Pair = Callable[[Any, Key, Shape], tuple[Array, Array]]
 _PAIRS: dict[type, Pair] = {}
@@ -28,10 +30,8 @@ _PAIRS: dict[type, Pair] = {}
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
-class Mirrored:
+class Mirrored(Coupled):
     """`law`, whose draws with a leading axis are the first half and its mirror image."""
-
-    law: Any
 
     @property
     def shape(self) -> Shape:
@@ -104,7 +104,8 @@ for _kind in (Laplace, Logistic, Cauchy, StudentT):
 
 @mirror_rule(Bernoulli)
 def _(law: Bernoulli, key: Key, shape: Shape) -> tuple[Array, Array]:
-    wide = jnp.broadcast_to(lax.stop_gradient(law.logits), (*shape, *law.shape))
+    logits = lax.stop_gradient(law.logits).astype(compute_dtype(law.dtype))
+    wide = jnp.broadcast_to(logits, (*shape, *law.shape))
     e = noise.logistic(key, wide.shape, wide.dtype)
     draws = (wide > e).astype(jnp.int32), (wide > -e).astype(jnp.int32)
     moving = {"logits": law.logits}

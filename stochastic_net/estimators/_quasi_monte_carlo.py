@@ -4,10 +4,11 @@ import math
 from typing import Any
 
 from stochastic_net._types import Array, Estimator, Key, PyTree
+from stochastic_net.estimators._coupled import couple
 from stochastic_net.estimators._estimator import Configurable, Function
 from stochastic_net.estimators._sobol import Spread
 from stochastic_net.estimators._target import shape_of, target
-from stochastic_net.estimators._wrapper import replace_laws, require_no_independence, wrapper
+from stochastic_net.estimators._wrapper import require_no_independence, wrapper
 
 
 def quasi_monte_carlo(estimator: Estimator) -> Configurable:
@@ -43,7 +44,7 @@ def quasi_monte_carlo(estimator: Estimator) -> Configurable:
         goal = target(f, dist, key, options.get("num_samples", 1))
         sizes = [math.prod(shape_of(law)) for law in goal.laws]
         starts = iter([sum(sizes[:i]) for i in range(len(sizes))])
-        spread = replace_laws(dist, lambda law: Spread(law, next(starts), sum(sizes)))
+        spread = couple(dist, lambda law: Spread(law, next(starts), sum(sizes)))
         return estimator(f, spread, key, **options)
 
     name = getattr(estimator, "__name__", "estimator")

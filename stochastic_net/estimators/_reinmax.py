@@ -50,7 +50,8 @@ def _towards(law: Relaxation, z: Array) -> Array:
     p = jnp.broadcast_to(law.probs(), z.shape)
     q = jax.lax.stop_gradient(0.5 * (z + p))
     theta = jnp.broadcast_to(law.logits, z.shape)
-    theta = theta - jax.lax.stop_gradient(theta)  # 0, and moves
+    still = jax.lax.stop_gradient(theta)
+    theta = jnp.where(jnp.isinf(still), 0.0, theta - still)  # 0, and moves
     if isinstance(law, Coin):
         at_q = q * (1 - q) * theta
     else:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array, ArrayLike, Key, PyTree
 from stochastic_net.estimators._estimator import Function, estimator
-from stochastic_net.estimators._relaxed import Relaxation, fixed, relaxations
+from stochastic_net.estimators._relaxed import Relaxation, fixed, positive, relaxations
 from stochastic_net.estimators._surrogate import slope
 from stochastic_net.estimators._target import Draws, Target, sum_of, target
 
@@ -62,6 +62,7 @@ def relax(
     """
     goal = target(f, dist, key, num_samples)
     laws = relaxations(goal, "relax")
+    temperature = positive("temperature", temperature)
 
     def relaxed(x: Draws) -> Array:
         soft = [
@@ -73,11 +74,9 @@ def relax(
     off = isinstance(scale, int | float) and scale == 0
 
     def c(x: Draws) -> Array:
-        learned = 0.0 if extra is None else extra(x)
-        if off:
-            return learned + jnp.zeros_like(relaxed(x))
         value = relaxed(x)
-        return _number(scale, value) * value + learned
+        learned = jnp.zeros_like(value) if extra is None else extra(x).astype(value.dtype)
+        return learned if off else _number(scale, value) * value + learned
 
     return with_control(goal, laws, c, key)
 
@@ -99,7 +98,7 @@ def with_control(
         residual = value - c(behind)
         zero = sum_of(slope(s, law.logits) for s, law in zip(score, laws, strict=True))
         along = _path(c, ahead, x) - _path(c, behind, other)
-        return value + slope(residual, zero) + along
+        return value + slope(residual, zero) + along.astype(value.dtype)
 
     return jax.vmap(one)(values, score, x, other).mean(0)
 

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from stochastic_net._types import Array, Key
+from stochastic_net._types import Array, ArrayLike, Key
 from stochastic_net.distributions import Bernoulli, OneHotCategorical
 from stochastic_net.distributions import _noise as noise
 from stochastic_net.estimators._target import Target
-from stochastic_net.random import compute_dtype
+from stochastic_net.random import checked, compute_dtype
 
 
 class Coin(NamedTuple):
@@ -36,9 +36,11 @@ class Coin(NamedTuple):
         """x given z, which moves with the logits: its odds, of those of one uniform number."""
         e = noise.logistic(key, z.shape, self.logits.dtype)
         wide = jnp.broadcast_to(self.logits, z.shape)
+        sure = jnp.isinf(wide)
+        wide = jnp.where(sure, 0.0, wide)
         up = jax.nn.softplus(e + jax.nn.softplus(wide))
         down = jax.nn.softplus(e + jax.nn.softplus(-wide))
-        return jnp.where(z > 0, up, -down)
+        return jnp.where(sure, jnp.where(z > 0, jnp.inf, -jnp.inf), jnp.where(z > 0, up, -down))
 
     def probs(self) -> Array:
         """E z, the probability of 1."""
@@ -70,9 +72,12 @@ class OneHot(NamedTuple):
     def given(self, key: Key, z: Array) -> Array:
         """x given z, which moves: the largest is a Gumbel variate, the others are those below."""
         e = noise.exponential(key, z.shape, self.logits.dtype)
-        rate = jnp.exp(-jnp.broadcast_to(jax.nn.log_softmax(self.logits), z.shape))
+        log_p = jnp.broadcast_to(jax.nn.log_softmax(self.logits), z.shape)
+        never = log_p == -jnp.inf
+        rate = jnp.exp(-jnp.where(never, 0.0, log_p))
         first = jnp.where(z > 0, e, 0.0).sum(-1, keepdims=True)
-        return -jnp.log(jnp.where(z > 0, first, e * rate + first))
+        x = -jnp.log(jnp.where(z > 0, first, e * rate + first))
+        return jnp.where(never, -jnp.inf, x)
 
     def probs(self) -> Array:
         """E z, the probabilities."""
@@ -84,6 +89,20 @@ class OneHot(NamedTuple):
 
 
 Relaxation: TypeAlias = Coin | OneHot  # arrays of draws have a leading axis of samples
+
+
+def positive(name: str, value: ArrayLike) -> Array:
+    """A temperature as an array.
+
+    Raises:
+      ValueError: it is not positive.
+    """
+    array = jnp.asarray(value)
+    return checked(_is_positive, array, f"{name} must be positive.")
+
+
+def _is_positive(x: Array) -> Array:
+    return x > 0
 
 
 def relaxations(goal: Target, name: str) -> list[Relaxation]:

@@ -75,26 +75,27 @@ def rodeo(
         each - jnp.broadcast_to(law.probs(), each.shape) for law, each in zip(still, z, strict=True)
     ]
     steps = expansions(gradients, away)  # [k, j]: g_j . (z_k - mu)
+    wide = values.astype(steps.dtype)
     h = surrogate or (lambda v, t: t)
 
     def foretold(steps: Array) -> Array:
         """s_k where the expansions are steps[k, j, ...]."""
-        around = values.reshape(1, -1, *(1,) * (steps.ndim - 2))
+        around = wide.reshape(1, -1, *(1,) * (steps.ndim - 2))
         return mean_of_others(h(jnp.broadcast_to(around, steps.shape), steps))
 
     def gain(z: Array, gradient: Array) -> Array:
         """d for every sample and coin."""
-        wide = (num_samples, *gradient.shape)
-        g = jnp.broadcast_to(gradient[None], wide)
-        here = jnp.broadcast_to(steps.reshape(*steps.shape, *(1,) * (z.ndim - 1)), wide)
-        coin = jnp.broadcast_to(z[:, None], wide)
+        shape = (num_samples, *gradient.shape)
+        g = jnp.broadcast_to(gradient[None], shape)
+        here = jnp.broadcast_to(steps.reshape(*steps.shape, *(1,) * (z.ndim - 1)), shape)
+        coin = jnp.broadcast_to(z[:, None], shape)
         return foretold(here + g * (1 - coin)) - foretold(here - g * coin)
 
     gains = [gain(each, g) for each, g in zip(z, gradients, strict=True)]
     stein = sum_of(
         (a * d).reshape(num_samples, -1).sum(-1) for a, d in zip(away, gains, strict=True)
     )
-    residual = values - others(values - stein) - foretold(steps)
+    residual = wide - others(wide - stein) - foretold(steps)
     weights = [_weight(law, a, residual, d) for law, a, d in zip(still, away, gains, strict=True)]
     zero = sum_of(slope(w.mean(0), law.logits) for w, law in zip(weights, laws, strict=True))
     return values.mean(0) + zero.astype(values.dtype)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from stochastic_net._types import Array, ArrayLike, Key, PyTree
+from stochastic_net.estimators._coupled import uncoupled
 from stochastic_net.estimators._estimator import Bias, Function, Options, estimator
 from stochastic_net.estimators._surrogate import box
 from stochastic_net.estimators._target import over_samples, target
@@ -78,7 +79,7 @@ def score_function(
     ratio = over_samples(box(goal.log_prob(draws)), values)
     if control_variate is None:
         return (values * ratio).mean(0)
-    b = lax.stop_gradient(_baseline(control_variate, lax.stop_gradient(dist), values))
+    b = lax.stop_gradient(_baseline(control_variate, lax.stop_gradient(uncoupled(dist)), values))
     return (values * ratio + b * (1 - ratio)).mean(0)
 
 

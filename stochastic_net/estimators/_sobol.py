@@ -12,8 +12,9 @@ from jax import lax
 from stochastic_net._types import Array, ArrayLike, Key, Shape
 from stochastic_net.distributions import Bernoulli, Gaussian
 from stochastic_net.distributions._no_pathwise import refuse_gradient
+from stochastic_net.estimators._coupled import Coupled
 from stochastic_net.estimators._target import shape_of
-from stochastic_net.random import reparameterize
+from stochastic_net.random import compute_dtype, reparameterize
 
 _BITS = 32
 
@@ -22,10 +23,9 @@ _BITS = 32
     jax.tree_util.register_dataclass, data_fields=["law"], meta_fields=["start", "dimension"]
 )
 @dataclasses.dataclass(frozen=True, eq=False)
-class Spread:
+class Spread(Coupled):
     """`law`, drawn from the coordinates `start` on of Sobol points in `dimension` dimensions."""
 
-    law: Any
     start: int
     dimension: int
 
@@ -84,7 +84,7 @@ def scramble(key: Key, points: np.ndarray) -> Array:
 
 def uniform(bits: Array, dtype: Any) -> Array:
     """A number in the open interval (0, 1); in float32 the nearest of 2^24 midpoints."""
-    wide = jnp.result_type(dtype, jnp.float32)
+    wide = compute_dtype(dtype)
     keep = 23 if wide == jnp.float32 else _BITS
     return ((bits >> jnp.uint32(_BITS - keep)).astype(wide) + 0.5) * 2.0**-keep
 

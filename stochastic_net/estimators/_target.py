@@ -32,7 +32,7 @@ class Target:
     @property
     def function(self) -> Callable[[Draws], Array]:
         """f of one draw from each law."""
-        return self.over(self.f)
+        return self.over(lambda z: _as_array(self.f(z)))
 
     def keys(self, key: Key) -> list[Key]:
         """A key for each law, as `sn.sample` makes them."""
@@ -85,10 +85,13 @@ def target(
       ValueError: `num_samples` is not a number that the estimator can use.
     """
     check_key(key)
-    num_samples = operator.index(num_samples)
-    if num_samples < least or num_samples % multiple:
-        kind = f"a multiple of {multiple}" if multiple > 1 else f"at least {least}"
-        raise ValueError(f"num_samples must be {kind} for this estimator, got {num_samples}.")
+    if not callable(f):
+        raise TypeError(f"f must be a function from a draw to an array, got {f!r}.")
+    num_samples = at_least(max(least, multiple), "num_samples", num_samples)
+    if num_samples % multiple:
+        raise ValueError(
+            f"num_samples must be a multiple of {multiple} for this estimator, got {num_samples}."
+        )
     leaves, structure = jax.tree_util.tree_flatten_with_path(dist, is_leaf=is_distribution)
     random = [is_distribution(leaf) for _, leaf in leaves]
     if not any(random):
@@ -105,6 +108,28 @@ def target(
     chosen = [(path, own(leaf)) for r, (path, leaf) in zip(random, leaves, strict=True) if r]
     places = [jax.tree_util.keystr(path) for path, _ in chosen]
     return Target(over, f, [law for _, law in chosen], places, num_samples)
+
+
+def at_least(least: int, name: str, value: int) -> int:
+    """A count, which is known when the program is traced.
+
+    Raises:
+      TypeError, ValueError: it is no int, or below `least`.
+    """
+    if isinstance(value, jax.core.Tracer) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an int that is not traced, got {value!r}.")
+    number = operator.index(value)
+    if number < least:
+        raise ValueError(f"{name} must be at least {least} for this estimator, got {number}.")
+    return number
+
+
+def _as_array(value: Any) -> Array:
+    if isinstance(value, list | tuple | dict) or value is None:
+        raise TypeError(
+            f"f must return an array, got {type(value).__name__}. Several outputs: jnp.stack them."
+        )
+    return jnp.asarray(value)
 
 
 def sum_of(arrays: Any) -> Array:

@@ -10,6 +10,7 @@ from stochastic_net.estimators._enumerate_support import joint_support
 from stochastic_net.estimators._estimator import Function, estimator
 from stochastic_net.estimators._surrogate import slope
 from stochastic_net.estimators._target import over_samples, target
+from stochastic_net.random import compute_dtype
 
 
 @estimator(independent=True)
@@ -55,7 +56,7 @@ def without_replacement(
     support = joint_support(goal, max_values)
     log_prob = goal.log_prob(support)
     count = min(num_samples, log_prob.shape[0])
-    fixed = lax.stop_gradient(log_prob)
+    fixed = lax.stop_gradient(log_prob).astype(compute_dtype(log_prob.dtype))
     _, chosen = lax.top_k(fixed + noise.gumbel(key, fixed.shape, fixed.dtype), count)
 
     values = goal.values([z[chosen] for z in support])

@@ -3,10 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-import jax
-
-from stochastic_net._types import Array, Estimator, PyTree, is_distribution
-from stochastic_net.distributions import own
+from stochastic_net._types import Array, Estimator
 from stochastic_net.estimators._estimator import Configurable
 
 
@@ -36,12 +33,3 @@ def require_no_independence(wrapped: Estimator, wrapper: str) -> None:
             f"{name} compares samples that must be independent, and those of {wrapper} are not: "
             "the gradient would be biased. Wrap pathwise or score_function."
         )
-
-
-def replace_laws(dist: PyTree, replace: Callable[[Any], Any]) -> PyTree:
-    """`dist` with every distribution replaced."""
-
-    def each(leaf: Any) -> Any:
-        return replace(own(leaf)) if is_distribution(leaf) else leaf
-
-    return jax.tree.map(each, dist, is_leaf=is_distribution)

@@ -11,6 +11,7 @@ from stochastic_net.distributions import Gaussian
 from stochastic_net.moments._current import Current
 from stochastic_net.moments._registry import path, user_line
 from stochastic_net.moments._values import Elementwise, Value
+from stochastic_net.random._checkify import checked_p
 
 Place: TypeAlias = tuple
 
@@ -26,7 +27,10 @@ LAYERS = {
     p.while_p: "loop",
     p.cond_p: "branch",
 }
-CALLS = (p.jit_p, p.closed_call_p, p.remat_p, p.custom_jvp_call_p, p.custom_vjp_call_p)
+CALLS = (
+    *(p.jit_p, p.closed_call_p, p.remat_p, p.custom_jvp_call_p, p.custom_vjp_call_p),
+    checked_p,
+)
 
 
 class Watch:

@@ -16,6 +16,7 @@ from stochastic_net.random._keys import check_key as check_key
 from stochastic_net.random._keys import named_key as named_key
 from stochastic_net.random._normal import normal as normal
 from stochastic_net.random._reparameterize import reparameterize as reparameterize
+from stochastic_net.random._require import checked as checked
 from stochastic_net.random._require import require as require
 from stochastic_net.random._require import require_if_concrete as require_if_concrete
 from stochastic_net.random._t import t as t
@@ -28,6 +29,7 @@ __all__ = [
     "THREEFRY13",
     "beta",
     "check_key",
+    "checked",
     "chisquare",
     "compute_dtype",
     "dirichlet",

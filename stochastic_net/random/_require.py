@@ -7,17 +7,32 @@ import jax.numpy as jnp
 from jax.experimental import checkify
 
 from stochastic_net._types import Array
+from stochastic_net.random._checkify import with_check
 
 
-def require(valid: Callable[[Array], Array], value: Array, message: str) -> None:
-    """Raise ValueError unless `valid(value)`, elementwise, is True everywhere.
+def checked(valid: Callable[[Array], Array], value: Array, message: str) -> Array:
+    """`value`; ValueError unless `valid(value)` is True everywhere.
 
-    A traced value is checked by `checkify.debug_check`, which raises under
-    `jax.experimental.checkify.checkify` and compiles to nothing otherwise. It is not quite free:
-    its effect keeps a jitted function off JAX's fast path of dispatch, 0.1 ms a call on CPU.
+    A traced value is checked under `jax.experimental.checkify.checkify`, wherever the value that is
+    returned is used, and elsewhere not at all: then it costs a jitted function nothing.
+
+    Args:
+      valid: elementwise or along the last axes. A function that is made once, not at every call.
 
     Raises:
       ValueError: `message`, with how many entries are wrong and the first of them.
+    """
+    if isinstance(value, jax.core.Tracer):
+        return with_check(valid, value, message)
+    require_if_concrete(valid, value, message)
+    return value
+
+
+def require(valid: Callable[[Array], Array], value: Array, message: str) -> None:
+    """`checked`, of a value that is made for the check alone.
+
+    A traced one is checked by `checkify.debug_check`, whose effect keeps a jitted function off
+    JAX's fast path of dispatch: 0.1 ms a call on CPU and more.
     """
     if isinstance(value, jax.core.Tracer):
         checkify.debug_check(valid(value).all(), message)
