@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._tape import Moments
+from stochastic_net.random._fence import both
 
 Form = Callable[[Array, Array], Moments]
 
@@ -20,6 +21,7 @@ def flatly(form: Form) -> Form:
     @functools.wraps(form)
     def of_rows(mean: Array, var: Array) -> Moments:
         rows = flat(mean.shape)
+        mean, var = both(mean, var)
         first, second = form(mean.reshape(rows), var.reshape(rows))
         return first.reshape(mean.shape), second.reshape(mean.shape)
 
