@@ -27,6 +27,16 @@ _EDGE = 20.0  # where a function is at its asymptotes
 _WIDE = 1.0  # the deviation above which asymptotes are looked for
 
 
+def _rule() -> tuple[np.ndarray, ...]:
+    """Places and weights on [0, 1], and what a bend adds to them."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = (nodes + 1) / 2, weights / 2
+    return nodes, nodes * nodes - nodes, weights, weights * (2 * nodes - 1)
+
+
+_RULE = _rule()
+
+
 class _Panel(NamedTuple):
     """From `start` over `length`, of either sign; there f is near the line.
 
@@ -43,8 +53,12 @@ class _Panel(NamedTuple):
 class Nodes:
     """The nodes of one function and one Gaussian, and the sums over them."""
 
-    def __init__(self, function: Function, mean: Array, var: Array, breaks: Breaks) -> None:
+    def __init__(
+        self, function: Function, mean: Array, var: Array, breaks: Breaks, rolled: bool = False
+    ) -> None:
         self.function, self.mean, self.var, self.breaks = function, mean, var, breaks
+        self.rolled = rolled
+        self.loop = rolled or len(breaks) > 2 or mean.dtype == jnp.float64
         self.scale = jnp.sqrt(var)
         self.inverse = 1 / self.scale  # a quotient would be a pass of its own
         self.believed, self.lines = _asymptotes(function, mean, self.scale, breaks)
@@ -57,9 +71,7 @@ class Nodes:
             rest = self.function(u) - line
             return [mass * rest, mass * (rest * (rest + 2 * (line - self.line_mean)))]
 
-        first, square = self._sums(
-            terms, 2, loop=len(self.breaks) > 2 or self.mean.dtype == jnp.float64
-        )
+        first, square = self._sums(terms, 2, self.loop)
         return both(
             self.line_mean + first, jnp.maximum(self.line_var + square - first * first, 0.0)
         )
@@ -134,19 +146,22 @@ class Nodes:
         self, sums: list[Array], panel: _Panel, terms: Callable[..., list[Array]]
     ) -> list[Array]:
         """The sums with the terms of one panel added."""
-        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-        nodes, weights = (nodes + 1) / 2, weights / 2
         length, bend = (jnp.abs(x) * self.inverse for x in (panel.length, panel.bend))
         start = (panel.start - self.mean) * self.inverse
-        for row in zip(
-            nodes, nodes * nodes - nodes, weights, weights * (2 * nodes - 1), strict=True
-        ):
-            place, bent, weight, bent_weight = (np.asarray(x, self.mean.dtype) for x in row)
+
+        def add(sums: list[Array], node: tuple) -> list[Array]:
+            place, bent, weight, bent_weight = node
             away = place * panel.length + bent * panel.bend
             u, t = panel.start + away, start + away * self.inverse  # t without the rounding of u
             mass = (weight * length + bent_weight * bend) * _density(t)
             found = terms(u, t, mass, panel.slope * u + panel.intercept)
-            sums = [s + x for s, x in zip(sums, found, strict=True)]
+            return [s + x for s, x in zip(sums, found, strict=True)]
+
+        nodes = tuple(x.astype(self.mean.dtype) for x in _RULE)
+        if self.rolled:
+            return lax.scan(lambda sums, node: (add(sums, node), None), sums, nodes)[0]
+        for node in zip(*nodes, strict=True):
+            sums = add(sums, node)
         return [x for k in range(0, len(sums), 2) for x in both(*sums[k : k + 2])]
 
     def _panels(self) -> list[_Panel]:

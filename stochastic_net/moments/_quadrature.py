@@ -20,18 +20,24 @@ as f' = [f] with the mass phi((c - m) / s) / s.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from stochastic_net._types import Array, Shape
-from stochastic_net.moments._flat import flat
+from stochastic_net.moments._few_nodes import FewNodes, Rule, rule_for
+from stochastic_net.moments._flat import flat, in_parts
 from stochastic_net.moments._nodes import Breaks, Nodes
 from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._taylor import Function, taylor, taylor_slopes
+from stochastic_net.random._fence import both
+
+Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
+Middle: TypeAlias = Callable[[tuple, Array, Array], tuple[Array, ...]]
 
 _NARROW = 1e-3  # the deviation below which it is Taylor's theorem
 
@@ -44,53 +50,113 @@ def expectation(
     `breaks` are the places where f is known to have a kink or a jump.
     """
     shape, rows = mean.shape, flat(mean.shape)
-    mean, var = mean.reshape(rows), var.reshape(rows)
-    closed, constants = jax.closure_convert(
-        lambda u: function(u.reshape(shape)).reshape(u.shape), mean
-    )
+    mean, var = (x.reshape(rows) for x in both(mean, var))
+    rule = rule_for(function, mean.dtype)
+    if rule:  # it closes over numbers only, and is smooth
+        closed, constants, breaks = function, [], ()
+    else:
+        closed, constants = jax.closure_convert(
+            lambda u: function(u.reshape(shape)).reshape(u.shape), mean
+        )
     places = tuple(_finite(jnp.asarray(b, mean.dtype), shape).reshape(mean.shape) for b in breaks)
-    first, second = _expectation(closed, mean, var, places, constants)
+    first, second = _expectation(closed, rule, mean, var, places, constants)
     return first.reshape(shape), second.reshape(shape)
 
 
-def _by_regime(
-    function: Callable, mean: Array, var: Array, breaks: Breaks, constants: list[Array]
+def _moments(
+    function: Callable,
+    rule: Rule | None,
+    mean: Array,
+    var: Array,
+    breaks: Breaks,
+    constants: list[Array],
 ) -> Moments:
-    narrow, wide = _split(mean, var)
-    expanded = taylor(lambda u: function(u, *constants), *narrow)
-    nodes = Nodes(lambda u: function(u, *constants), *wide, breaks)
-    return _chosen(var, expanded, nodes.moments())
+    def known(u: Array) -> Array:
+        return function(u, *constants)
+
+    first, second = _by_width(
+        mean,
+        var,
+        rule,
+        lambda m, v: taylor(known, m, v),
+        lambda nodes, m, v: FewNodes(known, nodes, m, v).moments(),
+        lambda m, v: Nodes(known, m, v, breaks, rolled=bool(rule)).moments(),
+    )
+    return first, second
 
 
-_expectation = jax.custom_jvp(_by_regime, nondiff_argnums=(0,))
+_expectation = jax.custom_jvp(_moments, nondiff_argnums=(0, 1))
 
 
-def _expectation_jvp(function: Callable, primals: tuple, tangents: tuple) -> tuple:
+def _expectation_jvp(
+    function: Callable, rule: Rule | None, primals: tuple, tangents: tuple
+) -> tuple:
     mean, var, breaks, constants = primals
-    out = _expectation(function, mean, var, breaks, constants)
+    out = _expectation(function, rule, mean, var, breaks, constants)
 
-    def of_constants(constants: list[Array]) -> Moments:
-        return _by_regime(function, mean, var, breaks, constants)
+    def known(u: Array) -> Array:
+        return function(u, *constants)
 
     moved = [jnp.zeros_like(x) for x in out]
-    narrow, wide = _split(mean, var)
-    nodes = Nodes(lambda u: function(u, *constants), *wide, breaks)
     if not _are_zero(tangents[:2]):
-        expanded = taylor_slopes(lambda u: function(u, *constants), *narrow)
-        by = _chosen(var, expanded, nodes.slopes())
+        by = _by_width(
+            mean,
+            var,
+            rule,
+            lambda m, v: taylor_slopes(known, m, v),
+            lambda nodes, m, v: FewNodes(known, nodes, m, v).slopes(),
+            lambda m, v: Nodes(known, m, v, breaks, rolled=bool(rule)).slopes(),
+        )
         dm, dv = map(_instantiated, tangents[:2], primals[:2])
         moved = [by[0] * dm + by[1] * dv, by[2] * dm + by[3] * dv]
     if not _are_zero(tangents[2]):
+        m, v = _where(var >= _NARROW**2, mean, var)
+        nodes = Nodes(known, m, v, breaks)
         for place, move in zip(breaks, map(_instantiated, tangents[2], breaks), strict=True):
             moved = [m - d * move for m, d in zip(moved, nodes.jump_slopes(place), strict=True)]
     if not _are_zero(tangents[3]):
         moves = list(map(_instantiated, tangents[3], constants))
-        rest = jax.jvp(of_constants, (constants,), (moves,))[1]
+        rest = jax.jvp(
+            lambda constants: _moments(function, rule, mean, var, breaks, constants),
+            (constants,),
+            (moves,),
+        )[1]
         moved = [m + r for m, r in zip(moved, rest, strict=True)]
     return out, tuple(moved)
 
 
 _expectation.defjvp(_expectation_jvp, symbolic_zeros=True)
+
+
+def _by_width(
+    mean: Array, var: Array, rule: Rule | None, narrow: Form, middle: Middle, wide: Form
+) -> tuple[Array, ...]:
+    """Each form where it holds; `middle` as far as the rule reaches, if there is one.
+
+    The many nodes of `wide` are then computed only if one element asks for them.
+    """
+    is_narrow = var < _NARROW**2
+    expanded = narrow(*_where(is_narrow, mean, var, 0.0))
+    if rule is None:
+        return _chosen(is_narrow, expanded, wide(*_where(~is_narrow, mean, var)))
+    is_wide = var > rule.reach**2
+    near = middle(rule.nodes, *_where(~(is_narrow | is_wide), mean, var))
+    near = _chosen(is_narrow, expanded, near)
+    near = tuple(y for k in range(0, len(near), 2) for y in both(*near[k : k + 2]))
+
+    def mended(near: tuple[Array, ...]) -> tuple[Array, ...]:
+        return _chosen(is_wide, in_parts(wide, *_where(is_wide, mean, var)), near)
+
+    return lax.cond(jnp.any(is_wide), mended, lambda near: near, near)
+
+
+def _where(asked: Array, mean: Array, var: Array, harmless: float = 1.0) -> Moments:
+    """The moments where they are asked for, and others that do no harm elsewhere."""
+    return jnp.where(asked, mean, 0.0), jnp.where(asked, var, harmless)
+
+
+def _chosen(first: Array, one: tuple, two: tuple) -> tuple:
+    return tuple(jnp.where(first, a, b) for a, b in zip(one, two, strict=True))
 
 
 def _finite(place: Array, shape: Shape) -> Array:
@@ -104,15 +170,3 @@ def _are_zero(tangents: Any) -> bool:
 
 def _instantiated(tangent: Any, primal: Array) -> Array:
     return jnp.zeros_like(primal) if isinstance(tangent, SymbolicZero) else tangent
-
-
-def _split(mean: Array, var: Array) -> tuple[Moments, Moments]:
-    """What Taylor's theorem and what the nodes are given; each is harmless where not asked."""
-    narrow = var < _NARROW**2
-    zero, one = jnp.zeros_like(mean), jnp.ones_like(var)
-    of_narrow = jnp.where(narrow, mean, zero), jnp.where(narrow, var, zero)
-    return of_narrow, (jnp.where(narrow, zero, mean), jnp.where(narrow, one, var))
-
-
-def _chosen(var: Array, narrow: tuple, wide: tuple) -> tuple:
-    return tuple(jnp.where(var < _NARROW**2, a, b) for a, b in zip(narrow, wide, strict=True))
