@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array
 from stochastic_net.moments._tape import Moments
@@ -59,8 +59,13 @@ _NEAR = np.linspace(-10, 10, 41)
 _PLACES = np.concatenate([_NEAR, *map(np.ravel, _TRIALS)])
 
 
-def rule_for(function: Function, dtype: DTypeLike) -> Rule | None:
-    """A rule that is right for `function`; None where none is, or that cannot be known."""
+def rule_for(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike) -> Rule | None:
+    """A rule that is right for `function`; None where none is, or that cannot be known.
+
+    What may be a break is none where the rule is right there.
+    """
+    if not all(map(_is_tried, breaks)):
+        return None
     values = _values(function, _PLACES.astype(dtype))
     if values is None or not np.isfinite(values).all():
         return None
@@ -76,6 +81,10 @@ def rule_for(function: Function, dtype: DTypeLike) -> Rule | None:
         if reach >= _ENOUGH:
             break
     return best
+
+
+def _is_tried(place: ArrayLike) -> bool:
+    return not isinstance(place, jax.core.Tracer) and bool((np.abs(place) < _FAR - 5).all())
 
 
 def _reach(few: list[np.ndarray], dense: list[np.ndarray], floor: float) -> float:

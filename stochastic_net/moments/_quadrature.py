@@ -40,6 +40,7 @@ Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
 Middle: TypeAlias = Callable[[tuple, Array, Array], tuple[Array, ...]]
 
 _NARROW = 1e-3  # the deviation below which it is Taylor's theorem
+_POINT = 1e-5  # and where a Gaussian is a point beside a kink
 
 
 def expectation(
@@ -51,7 +52,7 @@ def expectation(
     """
     shape, rows = mean.shape, flat(mean.shape)
     mean, var = (x.reshape(rows) for x in both(mean, var))
-    rule = rule_for(function, mean.dtype)
+    rule = rule_for(function, breaks, mean.dtype)
     if rule:  # it closes over numbers only, and is smooth
         closed, constants, breaks = function, [], ()
     else:
@@ -77,6 +78,7 @@ def _moments(
     first, second = _by_width(
         mean,
         var,
+        breaks,
         rule,
         lambda m, v: taylor(known, m, v),
         lambda nodes, m, v: FewNodes(known, nodes, m, v).moments(),
@@ -102,6 +104,7 @@ def _expectation_jvp(
         by = _by_width(
             mean,
             var,
+            breaks,
             rule,
             lambda m, v: taylor_slopes(known, m, v),
             lambda nodes, m, v: FewNodes(known, nodes, m, v).slopes(),
@@ -110,7 +113,7 @@ def _expectation_jvp(
         dm, dv = map(_instantiated, tangents[:2], primals[:2])
         moved = [by[0] * dm + by[1] * dv, by[2] * dm + by[3] * dv]
     if not _are_zero(tangents[2]):
-        m, v = _where(var >= _NARROW**2, mean, var)
+        m, v = _where(~_is_narrow(mean, var, breaks), mean, var)
         nodes = Nodes(known, m, v, breaks)
         for place, move in zip(breaks, map(_instantiated, tangents[2], breaks), strict=True):
             moved = [m - d * move for m, d in zip(moved, nodes.jump_slopes(place), strict=True)]
@@ -129,13 +132,19 @@ _expectation.defjvp(_expectation_jvp, symbolic_zeros=True)
 
 
 def _by_width(
-    mean: Array, var: Array, rule: Rule | None, narrow: Form, middle: Middle, wide: Form
+    mean: Array,
+    var: Array,
+    breaks: Breaks,
+    rule: Rule | None,
+    narrow: Form,
+    middle: Middle,
+    wide: Form,
 ) -> tuple[Array, ...]:
     """Each form where it holds; `middle` as far as the rule reaches, if there is one.
 
     The many nodes of `wide` are then computed only if one element asks for them.
     """
-    is_narrow = var < _NARROW**2
+    is_narrow = _is_narrow(mean, var, breaks)
     expanded = narrow(*_where(is_narrow, mean, var, 0.0))
     if rule is None:
         return _chosen(is_narrow, expanded, wide(*_where(~is_narrow, mean, var)))
@@ -148,6 +157,17 @@ def _by_width(
         return _chosen(is_wide, in_parts(wide, *_where(is_wide, mean, var)), near)
 
     return lax.cond(jnp.any(is_wide), mended, lambda near: near, near)
+
+
+def _is_narrow(mean: Array, var: Array, breaks: Breaks) -> Array:
+    """Where it is Taylor's theorem: the function bends nowhere near, or the mean has no digits."""
+    narrow = var < _NARROW**2
+    near = 64 * var
+    for place in breaks:
+        away = jnp.square(place - mean)
+        seen = var > jnp.square(_POINT * (1 + jnp.abs(mean)))
+        narrow &= ~(seen & (away < near))
+    return narrow
 
 
 def _where(asked: Array, mean: Array, var: Array, harmless: float = 1.0) -> Moments:
