@@ -1,16 +1,14 @@
-"""The room `moments`: closed forms against mpmath, fusion against quadrature, programs by laws.
+"""The room `moments`: programs by laws.
 
-Truth: mpmath at 40 digits for kinks; dense Gauss-Legendre panels in float64 for functions of one
-Gaussian; the Jacobian for linear functions; a sum over a product grid for softmax.
+Truth: the Jacobian for linear functions; a sum over a product grid for softmax. Kinks and functions
+of one Gaussian have files of their own.
 """
 
 import functools
-import itertools
 
 import chex
 import jax
 import jax.numpy as jnp
-import mpmath as mp
 import numpy as np
 import pytest
 from flax import nnx
@@ -18,7 +16,6 @@ from jax import lax
 from jax.extend.core import primitives
 
 import stochastic_net as sn
-from stochastic_net.moments import _kink as kink
 
 RNG = np.random.default_rng(0)
 START = RNG.bit_generator.state
@@ -36,228 +33,6 @@ def single(x):
 
 def pair(mean, var):
     return sn.Gaussian(jnp.asarray(single(mean)), jnp.asarray(single(var)))
-
-
-# ---- kinks -------------------------------------------------------------------------------------
-
-
-def standardized_cases():
-    """mean / std in -13..40 (beyond -13 the truth is no normal float32), std in 1e-6..1e3."""
-    ratio = np.concatenate([np.linspace(-13, 40, 60), RNG.normal(size=40) * 2, [1e5]])
-    std = np.append(10 ** RNG.uniform(-6, 3, 100), 1e-2)
-    return single(ratio * std), single(std**2)
-
-
-def exact_relu(mean, var):
-    """E, Var and their derivatives by mean and variance, at 60 digits."""
-    with mp.workdps(60):
-        m, v = mp.mpf(float(mean)), mp.mpf(float(var))
-        s = mp.sqrt(v)
-        above, density = mp.ncdf(m / s), mp.npdf(m / s)
-        first = m * above + s * density
-        second = (m * m + v) * above + m * s * density
-        values = (first, second - first**2, above, density / (2 * s))
-        return (*values, 2 * first * (1 - above), above - first / s * density)
-
-
-def relative(got, truth):
-    """The largest relative error where the truth is a normal float32."""
-    got, truth = np.asarray(got, np.float64), np.asarray(truth, np.float64)
-    normal = abs(truth) > 1e-36
-    return np.max(abs(got[normal] / truth[normal] - 1))
-
-
-def test_relu_is_exact_in_float32_and_so_are_its_derivatives():
-    mean, var = standardized_cases()
-    truth = np.array([[float(x) for x in exact_relu(m, v)] for m, v in zip(mean, var, strict=True)])
-    got = jax.jit(kink.relu)(mean, var)
-    assert relative(got[0], truth[:, 0]) < 2e-6
-    assert relative(got[1], truth[:, 1]) < 2e-6
-    slopes = jax.jit(jax.vmap(jax.jacfwd(kink.relu, (0, 1))))(mean, var)
-    wide = abs(truth[:, 3]) * np.sqrt(var) > 1e-36  # phi itself is a normal float32
-    for index, slope in enumerate(itertools.chain(*slopes)):
-        assert relative(slope[wide], truth[wide, 2 + index]) < 1e-5
-
-
-def test_abs_is_exact_in_float32():
-    mean, var = standardized_cases()
-    truth = []
-    for m, v in zip(mean, var, strict=True):
-        up, up_var, *_ = exact_relu(m, v)
-        down, down_var, *_ = exact_relu(-m, v)
-        with mp.workdps(60):
-            truth.append((float(up + down), float(up_var + down_var - 2 * up * down)))
-    got = jax.jit(kink.absolute)(mean, var)
-    assert relative(got[0], [x[0] for x in truth]) < 2e-6
-    assert relative(got[1], [x[1] for x in truth]) < 2e-6
-
-
-def test_the_larger_of_two():
-    def exact(m1, v1, m2, v2):  # Clark (1961)
-        with mp.workdps(60):
-            m1, v1, m2, v2 = (mp.mpf(float(x)) for x in (m1, v1, m2, v2))
-            theta = mp.sqrt(v1 + v2)
-            a = (m1 - m2) / theta
-            p, q, density = mp.ncdf(a), mp.ncdf(-a), mp.npdf(a)
-            first = m1 * p + m2 * q + theta * density
-            second = (m1**2 + v1) * p + (m2**2 + v2) * q + (m1 + m2) * theta * density
-            return float(first), float(second - first**2)
-
-    near = single(RNG.normal(size=40) * 100)
-    cases = [near, RNG.uniform(0.01, 4, 40), near + RNG.normal(size=40), RNG.uniform(0.01, 4, 40)]
-    cases = [single(x) for x in cases]
-    cases = [
-        np.append(x, y) for x, y in zip(cases, single([100, 1e-4, 100.001, 1e-4]), strict=True)
-    ]
-    truth = np.array([exact(*row) for row in zip(*cases, strict=True)])
-    got = kink.larger((cases[0], cases[1]), (cases[2], cases[3]))
-    assert np.max(abs(np.asarray(got[0]) - truth[:, 0]) / (1 + abs(truth[:, 0]))) < 1e-6
-    assert relative(got[1], truth[:, 1]) < 2e-5
-
-
-def test_no_variance_is_negative_and_no_derivative_infinite():
-    keys = jax.random.split(jax.random.key(0), 3)
-    n = 100_000
-    size = 10 ** jax.random.uniform(keys[1], (n,), minval=-20, maxval=10)
-    mean = jax.random.normal(keys[0], (n,)) * size
-    var = 10 ** jax.random.uniform(keys[2], (n,), minval=-45, maxval=15)
-    for form in (kink.relu, kink.absolute):
-        assert (form(mean, var)[1] >= 0).all()
-        slopes = jax.vmap(jax.jacrev(form, (0, 1)))(mean, var)
-        chex.assert_tree_all_finite(slopes)
-
-
-# ---- functions of one Gaussian -----------------------------------------------------------------
-
-
-HALF, MEETING = np.sqrt(np.log(2)), 1.9150080481545176  # e^{-x^2} = 1/2; tanh x = x / 2
-BREAKS = [0.0, 1, -1, 6, 3, -3, 70, -100, 1 / 1.3, HALF, -HALF, MEETING, -MEETING]
-
-
-def dense(f, mean, std):
-    """E f and Var f by Gauss-Legendre panels, fine near 0 and over the Gaussian, in float64."""
-    fine = np.geomspace(1e-3, 400, 70)
-    edges = np.concatenate([mean + std * np.linspace(-12, 12, 97), fine, -fine, BREAKS])
-    edges = np.unique(edges[(edges >= mean - 12 * std) & (edges <= mean + 12 * std)])
-    x, w = np.polynomial.legendre.leggauss(12)
-    half = np.diff(edges)[:, None] / 2
-    u = edges[:-1, None] + half + half * x
-    mass = half * w * np.exp(-0.5 * ((u - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
-    with jax.enable_x64(True):
-        values = np.asarray(f(jnp.asarray(u)))
-    first = (mass * values).sum()
-    return first, (mass * (values - first) ** 2).sum()
-
-
-FUNCTIONS = {  # name: function, tolerance of mean and std in units of 1 + |mean| + std
-    "relu": (jax.nn.relu, 1e-6),
-    "leaky relu": (jax.nn.leaky_relu, 1e-6),
-    "leaky relu of a line": (lambda x: jax.nn.leaky_relu(1 - 2 * x, 0.2), 1e-6),
-    "relu6": (jax.nn.relu6, 1e-5),
-    "hard tanh": (jax.nn.hard_tanh, 1e-5),
-    "hard swish": (jax.nn.hard_swish, 2e-5),
-    "clip far away": (lambda x: jnp.clip(x, -100.0, 70.0), 1e-5),
-    "hard threshold": (lambda x: jnp.where(x > 3, x, 0.0), 1e-5),
-    "where not": (lambda x: jnp.where(x < 1, 2.0, x), 1e-5),
-    "larger of two lines": (lambda x: jnp.maximum(0.3 * x, 1 - x), 1e-5),
-    "abs": (jnp.abs, 1e-6),
-    "clip from below": (lambda x: jnp.maximum(2 * x + 1, 3.0), 1e-6),
-    "clip from above": (lambda x: 1 - jnp.minimum(x, 0.5), 1e-6),
-    "tanh": (jnp.tanh, 1e-5),
-    "logistic": (jax.nn.sigmoid, 1e-5),
-    "softplus": (jax.nn.softplus, 1e-5),
-    "silu": (jax.nn.silu, 1e-5),
-    "gelu": (jax.nn.gelu, 5e-5),
-    "exact gelu": (functools.partial(jax.nn.gelu, approximate=False), 5e-5),
-    "elu": (jax.nn.elu, 1e-5),
-    "mish": (jax.nn.mish, 1e-5),
-    "square less line": (lambda x: x * x - x, 1e-5),
-    "x / (1 + e^-x)": (lambda x: x / (1 + jnp.exp(-x)), 1e-5),
-    "of a line": (lambda x: jnp.tanh(3 * x - 2), 1e-5),
-    "scaled": (lambda x: 5 * jax.nn.silu(x / 2) - 1, 5e-5),
-    "sum of two": (lambda x: jnp.tanh(x) + x, 1e-5),
-    "same twice": (lambda x: jax.nn.relu(x) - jax.nn.relu(-x) - x, 1e-5),
-    "select": (lambda x: jnp.where(x > 0, x, jnp.expm1(x)), 1e-5),
-    "square of exact gelu": (lambda x: jax.nn.gelu(x, approximate=False) ** 2 / (1 + x * x), 1e-4),
-    "kinks of a parabola": (lambda x: jax.nn.relu(1 - x * x), 1e-4),
-    "kinks of a bell": (lambda x: jnp.abs(jnp.exp(-x * x) - 0.5), 1e-4),
-    "a curve above a line": (lambda x: jnp.maximum(jnp.tanh(x), x / 2), 1e-5),
-    "jumps of a parabola": (lambda x: jnp.where(x * x > 1, jnp.tanh(x), 0.0), 1e-4),
-    "logarithm of a square": (lambda x: jnp.log1p(x * x), 5e-4),
-    "square": (jnp.square, 1e-6),
-    "cube": (lambda x: x**3, 1e-6),
-    "sign": (jnp.sign, 1e-5),
-}
-
-
-def one_gaussian():
-    mean = np.concatenate([RNG.normal(size=15), RNG.normal(size=15) * 10, RNG.normal(size=15) * 40])
-    return single(mean), single(10 ** RNG.uniform(-4, 2.5, 45))
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_of_one_gaussian(name):
-    f, tolerance = FUNCTIONS[name]
-    mean, std = one_gaussian()
-    var = std * std
-    got = jax.jit(sn.propagate(f))(sn.Gaussian(mean, var))
-    truth = np.array(
-        [
-            dense(f, m, np.sqrt(v))
-            for m, v in zip(mean.astype(float), var.astype(float), strict=True)
-        ]
-    )
-    truth_std = np.sqrt(np.maximum(truth[:, 1], 0))
-    scale = 1 + abs(truth[:, 0]) + truth_std
-    assert np.max(abs(got.mean - truth[:, 0]) / scale) < tolerance
-    assert np.max(abs(np.sqrt(got.var) - truth_std) / scale) < 2 * tolerance
-
-
-@pytest.mark.parametrize("std", [0.5, 4.0])
-def test_a_jump_that_had_to_be_looked_for_moves_with_its_threshold(std):
-    def share(threshold, mean, var):
-        above = lambda x: jnp.where(jnp.tanh(x) > threshold, 1.0, 0.0)  # noqa: E731
-        return sn.propagate(above)(sn.Gaussian(mean, var)).mean
-
-    c, m = 0.3, 0.2
-    got = jax.jit(jax.grad(share, (0, 1, 2)))(jnp.array(c), jnp.array(m), jnp.array(std**2))
-    t = (np.arctanh(c) - m) / std
-    density = np.exp(-0.5 * t * t) / np.sqrt(2 * np.pi)
-    truth = (-density / std / (1 - c * c), density / std, density * t / (2 * std * std))
-    np.testing.assert_allclose(got, truth, rtol=1e-5)
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_zero_variance_is_the_function_itself(name):
-    f, _ = FUNCTIONS[name]
-    mean = jnp.asarray([-2.0, -0.1, 0.3, 5.0])
-    got = sn.propagate(f)(sn.Gaussian(mean, jnp.zeros(4)))
-    chex.assert_trees_all_close(got.mean, f(mean), rtol=1e-6, atol=1e-6)
-    chex.assert_trees_all_equal(got.var, jnp.zeros(4))
-    grads = jax.grad(lambda x: sn.propagate(f)(x).mean.sum())(sn.Gaussian(mean, jnp.zeros(4)))
-    chex.assert_tree_all_finite(grads)
-
-
-@pytest.mark.parametrize("f", [jnp.exp, jnp.sin, jnp.cos])
-def test_exponentials_and_waves(f):
-    mean, std = single(RNG.normal(size=30) * 3), single(10 ** RNG.uniform(-3, 0.3, 30))
-    got = sn.propagate(f)(sn.Gaussian(mean, std * std))
-    truth = np.array([dense(f, float(m), float(s)) for m, s in zip(mean, std, strict=True)])
-    scale = abs(truth[:, 0]) + np.sqrt(truth[:, 1])
-    assert np.max(abs(got.mean - truth[:, 0]) / scale) < 1e-5
-    assert relative(got.var, truth[:, 1]) < 1e-5
-
-
-def test_the_gradient_is_that_of_the_integral():
-    mean, std = one_gaussian()
-    for f in (jnp.tanh, jax.nn.silu):
-        x = sn.Gaussian(mean, std * std)
-        slopes = jax.grad(lambda x, f=f: sn.propagate(f)(x).mean.sum())(x)
-        with jax.enable_x64(True):
-            slope = jax.vmap(jax.vmap(jax.grad(f)))
-        truth = [dense(slope, float(m), float(s))[0] for m, s in zip(mean, std, strict=True)]
-        chex.assert_trees_all_close(slopes.mean, np.array(truth, np.float32), atol=1e-4)
-        chex.assert_tree_all_finite(slopes.var)
 
 
 # ---- linear functions --------------------------------------------------------------------------
@@ -608,15 +383,6 @@ def test_16_bits_are_computed_in_32(f, dtype):
     chex.assert_trees_all_close(
         jax.tree.map(lambda a: a.astype("float32"), got), truth, rtol=0.02, atol=0.02
     )
-
-
-def test_float64():
-    with jax.enable_x64(True):
-        x = sn.Gaussian(jnp.array([0.3, -4.0]), jnp.array([0.5, 2.0]))
-        got = sn.propagate(jax.nn.relu)(x)
-        assert got.mean.dtype == jnp.float64
-        truth = [float(exact_relu(m, v)[0]) for m, v in ((0.3, 0.5), (-4.0, 2.0))]
-        chex.assert_trees_all_close(got.mean, np.array(truth), rtol=1e-13)
 
 
 def test_an_operation_without_a_rule_is_named_with_its_line():

@@ -1,0 +1,192 @@
+"""Functions of one Gaussian through `propagate`, against dense Gauss-Legendre panels in float64."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import stochastic_net as sn
+from stochastic_net.moments._few_nodes import rule_for
+
+RNG = np.random.default_rng(0)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def the_same_numbers():
+    """For a test, whichever run before it on its worker."""
+    RNG.bit_generator.state = START
+
+
+def single(x):
+    return np.asarray(x, np.float32)
+
+
+def relative(got, truth):
+    """The largest relative error."""
+    return np.max(abs(np.asarray(got, np.float64) / truth - 1))
+
+
+HALF, MEETING = np.sqrt(np.log(2)), 1.9150080481545176  # e^{-x^2} = 1/2; tanh x = x / 2
+BREAKS = [0.0, 1, -1, 6, 3, -3, 70, -100, 1 / 1.3, HALF, -HALF, MEETING, -MEETING]
+
+
+def dense(f, mean, std):
+    """E f and Var f by Gauss-Legendre panels, fine near 0 and over the Gaussian, in float64."""
+    mean, std = (np.asarray(x, float)[:, None] for x in (mean, std))
+    fine = np.geomspace(1e-3, 400, 70)
+    own, shared = mean + std * np.linspace(-12, 12, 97), np.concatenate([fine, -fine, BREAKS])
+    edges = np.concatenate([own, np.broadcast_to(shared, (len(mean), shared.size))], 1)
+    edges = np.sort(np.clip(edges, mean - 12 * std, mean + 12 * std))  # some panels are empty
+    x, w = np.polynomial.legendre.leggauss(12)
+    half = np.diff(edges)[..., None] / 2
+    u = edges[:, :-1, None] + half + half * x
+    mean, std = mean[..., None], std[..., None]
+    mass = half * w * np.exp(-0.5 * ((u - mean) / std) ** 2) / (std * np.sqrt(2 * np.pi))
+    with jax.enable_x64(True):
+        values = np.asarray(f(jnp.asarray(u)))
+    first = (mass * values).sum((1, 2))
+    return first, (mass * (values - first[:, None, None]) ** 2).sum((1, 2))
+
+
+FUNCTIONS = {  # name: function, tolerance of mean and std in units of 1 + |mean| + std
+    "relu": (jax.nn.relu, 1e-6),
+    "leaky relu": (jax.nn.leaky_relu, 1e-6),
+    "leaky relu of a line": (lambda x: jax.nn.leaky_relu(1 - 2 * x, 0.2), 1e-6),
+    "relu6": (jax.nn.relu6, 1e-5),
+    "hard tanh": (jax.nn.hard_tanh, 1e-5),
+    "hard swish": (jax.nn.hard_swish, 2e-5),
+    "clip far away": (lambda x: jnp.clip(x, -100.0, 70.0), 1e-5),
+    "hard threshold": (lambda x: jnp.where(x > 3, x, 0.0), 1e-5),
+    "where not": (lambda x: jnp.where(x < 1, 2.0, x), 1e-5),
+    "larger of two lines": (lambda x: jnp.maximum(0.3 * x, 1 - x), 1e-5),
+    "abs": (jnp.abs, 1e-6),
+    "clip from below": (lambda x: jnp.maximum(2 * x + 1, 3.0), 1e-6),
+    "clip from above": (lambda x: 1 - jnp.minimum(x, 0.5), 1e-6),
+    "tanh": (jnp.tanh, 1e-5),
+    "logistic": (jax.nn.sigmoid, 1e-5),
+    "softplus": (jax.nn.softplus, 1e-5),
+    "silu": (jax.nn.silu, 1e-5),
+    "gelu": (jax.nn.gelu, 5e-5),
+    "exact gelu": (functools.partial(jax.nn.gelu, approximate=False), 5e-5),
+    "elu": (jax.nn.elu, 1e-5),
+    "mish": (jax.nn.mish, 1e-5),
+    "square less line": (lambda x: x * x - x, 1e-5),
+    "x / (1 + e^-x)": (lambda x: x / (1 + jnp.exp(-x)), 1e-5),
+    "of a line": (lambda x: jnp.tanh(3 * x - 2), 1e-5),
+    "scaled": (lambda x: 5 * jax.nn.silu(x / 2) - 1, 5e-5),
+    "sum of two": (lambda x: jnp.tanh(x) + x, 1e-5),
+    "same twice": (lambda x: jax.nn.relu(x) - jax.nn.relu(-x) - x, 1e-5),
+    "select": (lambda x: jnp.where(x > 0, x, jnp.expm1(x)), 1e-5),
+    "square of exact gelu": (lambda x: jax.nn.gelu(x, approximate=False) ** 2 / (1 + x * x), 1e-4),
+    "kinks of a parabola": (lambda x: jax.nn.relu(1 - x * x), 1e-4),
+    "kinks of a bell": (lambda x: jnp.abs(jnp.exp(-x * x) - 0.5), 1e-4),
+    "a curve above a line": (lambda x: jnp.maximum(jnp.tanh(x), x / 2), 1e-5),
+    "jumps of a parabola": (lambda x: jnp.where(x * x > 1, jnp.tanh(x), 0.0), 1e-4),
+    "logarithm of a square": (lambda x: jnp.log1p(x * x), 5e-4),
+    "square": (jnp.square, 1e-6),
+    "cube": (lambda x: x**3, 1e-6),
+    "sign": (jnp.sign, 1e-5),
+}
+
+
+def one_gaussian():
+    mean = np.concatenate([RNG.normal(size=15), RNG.normal(size=15) * 10, RNG.normal(size=15) * 40])
+    return single(mean), single(10 ** RNG.uniform(-4, 2.5, 45))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_one_gaussian(name):
+    f, tolerance = FUNCTIONS[name]
+    mean, std = one_gaussian()
+    var = std * std
+    got = jax.jit(sn.propagate(f))(sn.Gaussian(mean, var))
+    truth, truth_var = dense(f, mean, np.sqrt(var.astype(float)))
+    truth_std = np.sqrt(np.maximum(truth_var, 0))
+    scale = 1 + abs(truth) + truth_std
+    assert np.max(abs(got.mean - truth) / scale) < tolerance
+    assert np.max(abs(np.sqrt(got.var) - truth_std) / scale) < 2 * tolerance
+
+
+@pytest.mark.parametrize("std", [0.5, 4.0])
+def test_a_jump_that_had_to_be_looked_for_moves_with_its_threshold(std):
+    def share(threshold, mean, var):
+        above = lambda x: jnp.where(jnp.tanh(x) > threshold, 1.0, 0.0)  # noqa: E731
+        return sn.propagate(above)(sn.Gaussian(mean, var)).mean
+
+    c, m = 0.3, 0.2
+    got = jax.jit(jax.grad(share, (0, 1, 2)))(jnp.array(c), jnp.array(m), jnp.array(std**2))
+    t = (np.arctanh(c) - m) / std
+    density = np.exp(-0.5 * t * t) / np.sqrt(2 * np.pi)
+    truth = (-density / std / (1 - c * c), density / std, density * t / (2 * std * std))
+    np.testing.assert_allclose(got, truth, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_zero_variance_is_the_function_itself(name):
+    f, _ = FUNCTIONS[name]
+    mean = jnp.asarray([-2.0, -0.1, 0.3, 5.0])
+
+    @jax.jit
+    def run(x):
+        total = lambda x: ((y := sn.propagate(f)(x)).mean.sum(), y)  # noqa: E731
+        return jax.grad(total, has_aux=True)(x)
+
+    grads, got = run(sn.Gaussian(mean, jnp.zeros(4)))
+    chex.assert_trees_all_close(got.mean, f(mean), rtol=1e-6, atol=1e-6)
+    chex.assert_trees_all_equal(got.var, jnp.zeros(4))
+    chex.assert_tree_all_finite(grads)
+
+
+@pytest.mark.parametrize("f", [jnp.exp, jnp.sin, jnp.cos])
+def test_exponentials_and_waves(f):
+    mean, std = single(RNG.normal(size=30) * 3), single(10 ** RNG.uniform(-3, 0.3, 30))
+    got = sn.propagate(f)(sn.Gaussian(mean, std * std))
+    truth, truth_var = dense(f, mean, std)
+    scale = abs(truth) + np.sqrt(truth_var)
+    assert np.max(abs(got.mean - truth) / scale) < 1e-5
+    assert relative(got.var, truth_var) < 1e-5
+
+
+def test_the_gradient_is_that_of_the_integral():
+    mean, std = one_gaussian()
+    for f in (jnp.tanh, jax.nn.silu):
+        x = sn.Gaussian(mean, std * std)
+        slopes = jax.grad(lambda x, f=f: sn.propagate(f)(x).mean.sum())(x)
+        with jax.enable_x64(True):
+            slope = lambda u, f=f: jax.jvp(f, (u,), (jnp.ones_like(u),))[1]  # noqa: E731
+        chex.assert_trees_all_close(slopes.mean, single(dense(slope, mean, std)[0]), atol=1e-4)
+        chex.assert_tree_all_finite(slopes.var)
+
+
+def test_a_rule_of_few_nodes_is_taken_for_what_is_smooth_and_known():
+    known = {name: rule_for(f, (), jnp.float32) for name, (f, _) in FUNCTIONS.items()}
+    assert all(known[name].reach >= 0.5 for name in ("tanh", "logistic", "silu", "gelu", "mish"))
+    assert not any(known[name] for name in ("relu", "elu", "hard swish", "sign", "abs"))
+    assert rule_for(lambda x: jnp.clip(x, -100.0, 70.0), (-100.0, 70.0), jnp.float32) is None
+    unknown = jax.make_jaxpr(lambda a: [] if rule_for(lambda x: a * x, (), jnp.float32) else a)
+    assert len(unknown(1.0).out_avals) == 1
+
+
+@pytest.mark.parametrize("widest", [0.4, 4.0])
+def test_few_nodes_and_many_agree_and_so_do_their_derivatives(widest):
+    """A constant that is not known while tracing takes the many nodes."""
+    mean, std = single(np.linspace(-4, 4, 40)), single(np.geomspace(1e-2, widest, 40))
+
+    def moments(one, mean, var):
+        out = sn.propagate(lambda x: one * jax.nn.silu(x))(sn.Gaussian(mean, var))
+        return jnp.stack([out.mean, out.var])
+
+    def of(one):
+        def both(mean, var):
+            value = moments(one, mean, var)
+            return value, jax.vjp(lambda m, v: moments(one, m, v), mean, var)[1](value)
+
+        return both
+
+    few = jax.jit(of(1.0))(mean, std**2)
+    many = jax.jit(lambda one, *pair: of(one)(*pair))(jnp.ones(()), mean, std**2)
+    chex.assert_trees_all_close(few, many, rtol=2e-5, atol=2e-5)

@@ -1,0 +1,121 @@
+"""Kinks of a Gaussian, relu, abs and the larger of two, against mpmath at 60 digits."""
+
+import itertools
+
+import chex
+import jax
+import jax.numpy as jnp
+import mpmath as mp
+import numpy as np
+import pytest
+
+import stochastic_net as sn
+from stochastic_net.moments import _kink as kink
+
+RNG = np.random.default_rng(0)
+START = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def the_same_numbers():
+    """For a test, whichever run before it on its worker."""
+    RNG.bit_generator.state = START
+
+
+def single(x):
+    return np.asarray(x, np.float32)
+
+
+def standardized_cases():
+    """mean / std in -13..40 (beyond -13 the truth is no normal float32), std in 1e-6..1e3."""
+    ratio = np.concatenate([np.linspace(-13, 40, 60), RNG.normal(size=40) * 2, [1e5]])
+    std = np.append(10 ** RNG.uniform(-6, 3, 100), 1e-2)
+    return single(ratio * std), single(std**2)
+
+
+def exact_relu(mean, var):
+    """E, Var and their derivatives by mean and variance, at 60 digits."""
+    with mp.workdps(60):
+        m, v = mp.mpf(float(mean)), mp.mpf(float(var))
+        s = mp.sqrt(v)
+        above, density = mp.ncdf(m / s), mp.npdf(m / s)
+        first = m * above + s * density
+        second = (m * m + v) * above + m * s * density
+        values = (first, second - first**2, above, density / (2 * s))
+        return (*values, 2 * first * (1 - above), above - first / s * density)
+
+
+def relative(got, truth):
+    """The largest relative error where the truth is a normal float32."""
+    got, truth = np.asarray(got, np.float64), np.asarray(truth, np.float64)
+    normal = abs(truth) > 1e-36
+    return np.max(abs(got[normal] / truth[normal] - 1))
+
+
+def test_relu_is_exact_in_float32_and_so_are_its_derivatives():
+    mean, var = standardized_cases()
+    truth = np.array([[float(x) for x in exact_relu(m, v)] for m, v in zip(mean, var, strict=True)])
+    got = jax.jit(kink.relu)(mean, var)
+    assert relative(got[0], truth[:, 0]) < 2e-6
+    assert relative(got[1], truth[:, 1]) < 2e-6
+    slopes = jax.jit(jax.vmap(jax.jacfwd(kink.relu, (0, 1))))(mean, var)
+    wide = abs(truth[:, 3]) * np.sqrt(var) > 1e-36  # phi itself is a normal float32
+    for index, slope in enumerate(itertools.chain(*slopes)):
+        assert relative(slope[wide], truth[wide, 2 + index]) < 1e-5
+
+
+def test_abs_is_exact_in_float32():
+    mean, var = standardized_cases()
+    truth = []
+    for m, v in zip(mean, var, strict=True):
+        up, up_var, *_ = exact_relu(m, v)
+        down, down_var, *_ = exact_relu(-m, v)
+        with mp.workdps(60):
+            truth.append((float(up + down), float(up_var + down_var - 2 * up * down)))
+    got = jax.jit(kink.absolute)(mean, var)
+    assert relative(got[0], [x[0] for x in truth]) < 2e-6
+    assert relative(got[1], [x[1] for x in truth]) < 2e-6
+
+
+def test_the_larger_of_two():
+    def exact(m1, v1, m2, v2):  # Clark (1961)
+        with mp.workdps(60):
+            m1, v1, m2, v2 = (mp.mpf(float(x)) for x in (m1, v1, m2, v2))
+            theta = mp.sqrt(v1 + v2)
+            a = (m1 - m2) / theta
+            p, q, density = mp.ncdf(a), mp.ncdf(-a), mp.npdf(a)
+            first = m1 * p + m2 * q + theta * density
+            second = (m1**2 + v1) * p + (m2**2 + v2) * q + (m1 + m2) * theta * density
+            return float(first), float(second - first**2)
+
+    near = single(RNG.normal(size=40) * 100)
+    cases = [near, RNG.uniform(0.01, 4, 40), near + RNG.normal(size=40), RNG.uniform(0.01, 4, 40)]
+    cases = [single(x) for x in cases]
+    cases = [
+        np.append(x, y) for x, y in zip(cases, single([100, 1e-4, 100.001, 1e-4]), strict=True)
+    ]
+    truth = np.array([exact(*row) for row in zip(*cases, strict=True)])
+    got = kink.larger((cases[0], cases[1]), (cases[2], cases[3]))
+    assert np.max(abs(np.asarray(got[0]) - truth[:, 0]) / (1 + abs(truth[:, 0]))) < 1e-6
+    assert relative(got[1], truth[:, 1]) < 2e-5
+
+
+def test_no_variance_is_negative_and_no_derivative_infinite():
+    keys = jax.random.split(jax.random.key(0), 3)
+    n = 100_000
+    size = 10 ** jax.random.uniform(keys[1], (n,), minval=-20, maxval=10)
+    mean = jax.random.normal(keys[0], (n,)) * size
+    var = 10 ** jax.random.uniform(keys[2], (n,), minval=-45, maxval=15)
+    for form in (kink.relu, kink.absolute):
+        assert (form(mean, var)[1] >= 0).all()
+        slopes = jax.vmap(jax.jacrev(form, (0, 1)))(mean, var)
+        chex.assert_tree_all_finite(slopes)
+
+
+def test_float64():
+    with jax.enable_x64(True):
+        x = sn.Gaussian(jnp.array([0.3, -4.0]), jnp.array([0.5, 2.0]))
+        got = sn.propagate(jax.nn.relu)(x)
+        assert got.mean.dtype == jnp.float64
+        truth = [float(exact_relu(m, v)[0]) for m, v in ((0.3, 0.5), (-4.0, 2.0))]
+        chex.assert_trees_all_close(got.mean, np.array(truth), rtol=1e-13)
