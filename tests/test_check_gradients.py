@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from flax import linen, nnx
 from jax import lax
+from stochastic_net.diagnostics._numbers import Objective, student
 
 import stochastic_net as sn
 from stochastic_net.diagnostics._bias import bias
-from stochastic_net.diagnostics._numbers import Objective, student
 from stochastic_net.diagnostics._trace import trace
 
 KEY = 7

@@ -17,7 +17,8 @@ _KINDS = {
     **dict.fromkeys(("floor", "ceil", "round", "sign"), "rounding"),
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge", "is_finite"), "comparison"),
     **dict.fromkeys(("argmax", "argmin", "sort", "top_k"), "argmax"),
-    "convert_element_type": "integer",
+    **dict.fromkeys(("eq_to", "lt_to", "le_to"), "comparison"),
+    **dict.fromkeys(("convert_element_type", "bitcast_convert_type"), "integer"),
     "mul": "zero_factor",
     "while": "while_loop",
 }
@@ -73,7 +74,7 @@ def end(walk: "Walk", eqn, out: Flow, ended: int, joined: Flow, kind: str, why: 
     cut.ended |= ended
     opened = out.open
     if name.startswith("custom_") or (name == "stop_gradient" and not stops_exactly(eqn)):
-        walk.on_purpose |= ended & walk.leaves
+        walk.on_purpose |= 0 if walk.sampling(eqn) else ended & walk.leaves
     if name == "stop_gradient":
         out = out._replace(stopped=out.stopped | out.open)
         opened = 0  # said by the user, and therefore not a silent end

@@ -145,7 +145,7 @@ WORDS = {
         "Put jax.nn.softplus or jnp.exp on it first (sn.nn.GaussianHead does for variances).",
     ),
     "nan": (
-        "The gradient of {argument} is not finite ({share} of its entries over all keys).",
+        "The gradient of {argument} is not finite {at} ({share} of its entries over all keys).",
         "Run it under jax.debug_nans(True) to see where it first appears, and keep that operand in "
         "the domain of its function.",
     ),

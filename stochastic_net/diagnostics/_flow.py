@@ -59,6 +59,8 @@ class Draw:
     low: str = ""  # its dtype, where that has 16 bits or fewer
     name: str = ""
     constant: bool = False  # its key comes from none of the arguments
+    chain: tuple[JaxprEqn, ...] = ()  # the calls around where it becomes a number, and that
+    bits: tuple[JaxprEqn, ...] = ()  # those around its random bits, and those
 
 
 @dataclasses.dataclass
@@ -91,6 +93,7 @@ class Danger:
     result: Any = None
     sampler: bool = False  # inside a sampler of a library, whose business it is
     guarded: Source | None = None  # a `where` around it, which does not protect the derivative
+    hidden: Source | None = None  # a `where` that may take it out of the value
 
 
 def together(*flows: Flow) -> Flow:

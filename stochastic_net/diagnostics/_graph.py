@@ -1,8 +1,10 @@
 """The flow of derivatives, small enough to draw: arguments, draws, where it ends, the output."""
 
+import math
 from typing import Literal, NamedTuple
 
 from stochastic_net.diagnostics._finding import Finding
+from stochastic_net.diagnostics._gradients import ArgumentGradient, DrawGradient
 from stochastic_net.diagnostics._structure import Structure
 from stochastic_net.diagnostics._trace import Program
 
@@ -40,9 +42,14 @@ class _Group(NamedTuple):
 
 
 def graph(
-    program: Program, found: Structure, findings: list[Finding], signals: dict[str, float]
+    program: Program,
+    found: Structure,
+    findings: list[Finding],
+    arguments: list[ArgumentGradient],
+    draws: list[DrawGradient],
 ) -> Graph:
-    """Arrows are good where derivatives pass; signal-to-noise is written on those of arguments."""
+    """Arrows are good where derivatives pass; on them is the signal-to-noise ratio."""
+    signals = {a.name: a.signal for a in arguments if not math.isnan(a.signal)}
     groups = _groups(program)
     nodes: list[Node] = []
     edges: list[Edge] = []
@@ -79,16 +86,15 @@ def graph(
             if ends.get(place, 0) & group.bits:
                 edges.append(Edge(box, end, False))
     known: dict[str, int] = {}
-    for draw in found.draws:
-        label = f"{draw.name}\n{draw.source}"
+    for draw in draws:
+        label = f"{draw.name}\n{draw.place}"
         if label in known or len(known) >= _MOST:
             continue
-        known[label] = box = add(Node("draw", label, True))
-        place = draw.source.file, draw.source.line
-        if place in boxes and cuts[place].draw:
-            edges.append(Edge(box, boxes[place], False))
-        else:
-            edges.append(Edge(box, output, True))
+        place = draw.file, draw.line
+        broken = place in boxes and bool(cuts[place].draw)
+        known[label] = box = add(Node("draw", label, not broken))
+        on_arrow = "" if broken or math.isnan(draw.signal) else _written(draw.signal)
+        edges.append(Edge(box, boxes[place] if broken else output, not broken, on_arrow))
     return Graph(nodes, edges)
 
 
@@ -111,5 +117,8 @@ def _signal(program: Program, group: _Group, signals: dict[str, float]) -> str:
     found = sorted(signals[name] for name in leaves if name in signals)
     if not found:
         return ""
-    middle = found[len(found) // 2]
-    return "exact" if middle == float("inf") else f"SNR {middle:.2g}"
+    return _written(found[len(found) // 2])
+
+
+def _written(signal: float) -> str:
+    return "exact" if signal == math.inf else f"SNR {signal:.2g}"

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from stochastic_net.diagnostics import _loops, _range
-from stochastic_net.diagnostics._dangers import CURE
+from stochastic_net.diagnostics import _loops
 from stochastic_net.diagnostics._finding import Finding, Severity, finding
 from stochastic_net.diagnostics._flow import Cut, Danger, Draw, Flow, merge
 from stochastic_net.diagnostics._keys import taken_from
@@ -31,18 +30,17 @@ class Structure(NamedTuple):
     @property
     def draws(self) -> list[Draw]:
         """The draws that the output depends on, one a call of a sampler."""
-        reached = [d for d in self.walk.draws.values() if d.bit & self.together.info]
-        return list({d.group: d for d in reversed(reached)}.values())[::-1]
+        return list({d.group: d for d in reversed(self.takers)}.values())[::-1]
+
+    @property
+    def takers(self) -> list[Draw]:
+        """All random bits that the output depends on; a sampler may take several times."""
+        return [d for d in self.walk.draws.values() if d.bit & self.together.info]
 
     @property
     def dangers(self) -> list[Danger]:
         """The dangerous operations on a path to the output."""
         return [d for d in self.walk.dangers.values() if d.bit & self.together.risk]
-
-    @property
-    def is_declared(self) -> int:
-        """Leaves of which some derivative is ended on purpose, by stop_gradient or a rule."""
-        return self.walk.on_purpose & self.together.info
 
 
 def structure(program: Program) -> Structure:
@@ -239,13 +237,3 @@ def _low(found: Structure) -> list[Finding]:
         for draw in found.draws
         if draw.low
     ]
-
-
-def danger_words(danger: Danger) -> str:
-    """What is dangerous about it, in a sentence's beginning."""
-    return CURE[danger.name]
-
-
-def of_region(danger: Danger) -> bool:
-    """Whether what is dangerous is met on a whole region of inputs."""
-    return danger.zero == _range.REGION

@@ -9,17 +9,18 @@ from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics import _range
 from stochastic_net.diagnostics._choice import softplus
-from stochastic_net.diagnostics._derivative import called, derivative
+from stochastic_net.diagnostics._derivative import called, derivative, is_float
 from stochastic_net.diagnostics._draws import draw, group_of
 from stochastic_net.diagnostics._ends import join
 from stochastic_net.diagnostics._flow import Cut, Danger, Draw, Flow, Place
-from stochastic_net.diagnostics._keys import is_key
+from stochastic_net.diagnostics._keys import is_key, wrapped_again
 from stochastic_net.diagnostics._known import detail, endanger
 from stochastic_net.diagnostics._source import (
     Source,
+    calls_users,
     locate,
     name_of_rule,
-    rule_is_users,
+    samples,
 )
 from stochastic_net.diagnostics._words import words
 
@@ -39,11 +40,13 @@ class Walk:
         self.shared: dict[Place, tuple[int, Source]] = {}
         self.split: dict[Place, tuple[Any, Source, Any, tuple]] = {}
         self.on_purpose = 0  # leaves that stop_gradient or a rule ends some derivative of
+        self.rounded = 0  # leaves that go through floats of 16 bits
         self.jumps = 0  # leaves as which move, what a sampler returns jumps
         self.flats: dict[Place, tuple[str, Source, int]] = {}
         self.rules: dict[Place, Source] = {}  # derivative rules of the user's
         self.equations: dict[Place, tuple] = {}  # of what derivatives go through
         self.opaque: dict[Place, Source] = {}
+        self.program: core.Jaxpr | None = None  # which is being walked
         self.calls: tuple[JaxprEqn, ...] = ()
         self.branches: tuple[tuple[int, int], ...] = ()
         self.around: list[int] = []  # the loops and shards around, by their bit
@@ -61,9 +64,11 @@ class Walk:
                 return Flow(range=_range.of_constant(atom.val), number=("is", str(atom.val)))
             return state[atom]
 
+        before, self.program = self.program, program
         for eqn in program.eqns:
             outs = self._equation(eqn, [read(atom) for atom in eqn.invars])
             state.update(zip(eqn.outvars, outs, strict=True))
+        self.program = before
         return [read(atom) for atom in program.outvars]
 
     def _constant(self, var, value) -> Flow:
@@ -108,7 +113,12 @@ class Walk:
             return self._own(eqn, closed, ins)
         if name == "shard_map":
             return self._shards(eqn, closed, ins)
+        known = self.size
         outs = self.inside(eqn, closed, ins)
+        if samples(eqn):  # what it returns is what is drawn, however it is made
+            new = ((1 << self.size) - 1) & ~((1 << known) - 1)
+            moving = [new if is_float(v.aval) else 0 for v in eqn.outvars]
+            outs = [f._replace(diff=f.diff | bits) for f, bits in zip(outs, moving, strict=True)]
         law = _LAWS.get(eqn.params.get("name", ""))
         if law is not None:  # its bounds are known better than arithmetic on bits knows them
             outs = [flow._replace(range=law) for flow in outs]
@@ -121,12 +131,16 @@ class Walk:
         inner = self.inside(eqn, closed, ins)
         self.own_rule -= 1
         mask = derivative(eqn)
-        if not self.own_rule and rule_is_users(eqn):
+        if not self.own_rule and calls_users(eqn):
             self.rules[self.place(eqn)] = self.where(eqn)
         new = ((1 << self.size) - 1) & ~((1 << known) - 1)
         outs = join(self, eqn, ins, mask)
         for out, flow in zip(outs, inner, strict=True):
-            self.on_purpose |= out.diff & ~flow.diff & self.leaves  # a derivative it has not
+            given = out.diff & ~flow.diff & self.leaves  # a derivative it has not
+            if self.sampling(eqn):
+                self.jumps |= given
+            else:
+                self.on_purpose |= given
             for cut in self.cuts_in(flow.lost):
                 self.jumps |= cut.ended & out.diff & self.leaves
         if name_of_rule(eqn) in ("relu", "relu6") and outs[0].diff & self.watched:
@@ -164,6 +178,10 @@ class Walk:
         """Which equation this is, of all in the program."""
         return (*map(id, self.calls), id(eqn))
 
+    def sampling(self, eqn: JaxprEqn) -> bool:
+        """Whether this is inside one of this library's samplers, whose derivatives are tested."""
+        return any(map(samples, (*self.calls, eqn)))
+
     def where(self, eqn: JaxprEqn) -> Source:
         """The user's line that makes an equation."""
         return locate(self.calls, eqn)
@@ -178,9 +196,13 @@ class Walk:
         outs = join(self, eqn, ins, mask)
         if outs and outs[0].diff & self.watched:
             self.equations[self.place(eqn)] = self.calls, eqn
+            if any(
+                is_float(v.aval) and v.aval.dtype.itemsize < 4 for v in (*eqn.invars, *eqn.outvars)
+            ):
+                self.rounded |= outs[0].diff & self.leaves
         if name in ("random_bits", "random_gamma", "rng_bit_generator", "threefry2x32"):
             outs = draw(self, eqn, ins, outs)
-        elif name == "random_unwrap":
+        elif name == "random_unwrap" and not wrapped_again(eqn, self.program):
             outs = draw(self, eqn, ins, outs, unwrapped=True)
         outs = [detail(self, eqn, i, out, ins) for i, out in enumerate(outs)]
         if not self.own_rule:

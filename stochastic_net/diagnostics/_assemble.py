@@ -1,0 +1,89 @@
+"""What was walked and measured, as a report."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stochastic_net.diagnostics._bias import Bias
+from stochastic_net.diagnostics._finding import Finding
+from stochastic_net.diagnostics._gradient_report import GradientReport
+from stochastic_net.diagnostics._gradients import ArgumentGradient, DrawGradient
+from stochastic_net.diagnostics._graph import graph
+from stochastic_net.diagnostics._spots import Spot
+from stochastic_net.diagnostics._statistics import Statistics
+from stochastic_net.diagnostics._structure import Structure
+from stochastic_net.diagnostics._trace import Program
+
+_ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+class Measured(NamedTuple):
+    """The numbers: of leaves, in the order of `watched`, and of draws, in that of `moving`."""
+
+    count: int
+    watched: list[int]
+    at: Statistics
+    z: dict[int, Bias]
+    reasons: dict[int, str]
+    moving: dict[int, Spot]  # draws that can be shifted, by their bit
+    at_draws: Statistics
+
+
+def assemble(
+    program: Program, found: Structure, findings: list[Finding], measured: Measured | None = None
+) -> GradientReport:
+    """The report; without numbers where there are none."""
+    unique = _once(findings)
+    arguments, draws = _arguments(program, found, measured), _draws(found, measured)
+    count = measured.count if measured else 0
+    picture = graph(program, found, unique, arguments, draws)
+    return GradientReport(program.name, unique, arguments, draws, count, picture)
+
+
+def _once(findings: list[Finding]) -> list[Finding]:
+    found: dict[tuple, Finding] = {}
+    for one in sorted(findings, key=lambda f: _ORDER[f.severity]):
+        found.setdefault((one.kind, one.file, one.line, one.argument), one)
+    return list(found.values())
+
+
+def _arguments(
+    program: Program, found: Structure, measured: Measured | None
+) -> list[ArgumentGradient]:
+    rows = []
+    leaves = [(i, leaf) for i, leaf in enumerate(program.leaves) if leaf.watched]
+    for j, (i, leaf) in enumerate(leaves):
+        about = {"name": leaf.name, "shape": np.shape(leaf.value)}
+        about["arrives"] = bool(found.together.diff >> i & 1)
+        if measured is None:
+            rows.append(ArgumentGradient(**about))
+            continue
+        at, one = measured.at, measured.z.get(j)
+        norm, error = at.norms(j)
+        figures = {"signal": at.signal(j), "finite": at.finite[j], "zero": at.zero[j]}
+        tested = one is not None and bool(one.by)
+        compared = {"bias_z": one.z, "reference": one.by} if tested and one else {}
+        untested = measured.reasons.get(j, "")
+        rows.append(
+            ArgumentGradient(
+                **about, norm=norm, error=error, **figures, **compared, untested=untested
+            )
+        )
+    return rows
+
+
+def _draws(found: Structure, measured: Measured | None) -> list[DrawGradient]:
+    rows = []
+    for draw in found.draws:
+        source = draw.source
+        passes = bool(draw.bit & found.together.diff)
+        moving = list(measured.moving) if measured else []
+        if measured is None or draw.bit not in moving:
+            rows.append(DrawGradient(draw.name, source.file, source.line, draw.shape, passes))
+            continue
+        k, at = moving.index(draw.bit), measured.at_draws
+        shape = measured.moving[draw.bit].shape
+        about = (draw.name, source.file, source.line, shape, passes)
+        norm, error = at.norms(k)
+        rows.append(DrawGradient(*about, norm, error, at.signal(k), at.finite[k]))
+    return rows
