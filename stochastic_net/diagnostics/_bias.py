@@ -20,7 +20,7 @@ from stochastic_net.diagnostics._directions import direction, generic
 from stochastic_net.diagnostics._flow import Draw
 from stochastic_net.diagnostics._objective import Objective
 from stochastic_net.diagnostics._quadrature import SHIFTS, quadrature
-from stochastic_net.diagnostics._reference import Reference, Run, small_steps, wide_steps
+from stochastic_net.diagnostics._reference import Reference, small_steps, wide_steps
 from stochastic_net.diagnostics._statistics import Statistics, student
 
 SUSPECTED, CONFIRMED = 1e-2, 1e-3  # false alarms, by independent keys: 1e-5 for both together
@@ -85,28 +85,26 @@ def _test(objective, at, groups, jumps: bool, draws, level: float) -> dict[int, 
     moves = direction(point, at.mean)
     slopes = objective.slopes(point, moves)
     mean = quadrature(objective, draws) if jumps else None
-    found = {}
-    for name, group in groups.items():
-        gradient = slopes[:, group].sum(1)
 
-        def moved(step: float, group=group) -> list[Array]:
+    def one(group: list[int]) -> Bias:
+        def moved(step: float) -> list[Array]:
             return [
                 x + jnp.asarray(step, x.dtype) * v if i in group else x
                 for i, (x, v) in enumerate(zip(point, moves, strict=True))
             ]
 
-        run: Run = lambda step, moved=moved: objective.values(moved(step))  # noqa: E731
+        def run(step: float) -> np.ndarray:
+            return objective.values(moved(step))
+
+        gradient = slopes[:, group].sum(1)
         if not jumps:
-            found[name] = _paired(gradient, small_steps(run), level)
-            continue
-        nodes = (
-            wide_steps(lambda step, moved=moved: mean(moved(step)), "quadrature") if mean else None
-        )
+            return _paired(gradient, small_steps(run), level)
+        nodes = wide_steps(lambda step: mean(moved(step)), "quadrature") if mean else None
         if nodes is not None:
-            found[name] = _apart(gradient, nodes, level)
-        else:
-            found[name] = _paired(gradient, wide_steps(run), level)
-    return found
+            return _apart(gradient, nodes, level)
+        return _paired(gradient, wide_steps(run), level)
+
+    return {name: one(group) for name, group in groups.items()}
 
 
 def _paired(gradient: np.ndarray, reference: Reference | None, level: float) -> Bias:

@@ -38,7 +38,9 @@ def check_gradients(
     derivatives, or only through a place where the derivative ends. What an operation's derivative
     does is asked of JAX's own rule for it. The *numbers*: over many keys the gradient g_k is
     computed at the given point, beside it at zero variances, at points near and at values very
-    large and very small, for every leaf of the arguments and every draw (that in the drawn value), and
+    large and very small. For every leaf of the arguments, and for every draw (the derivative in the
+    value drawn), the report has the mean gradient, its standard error, and
+
 
       signal-to-noise = |E g| / sqrt(E |g - E g|^2),
       z of the bias   = (mean of g_k . v - (f_k(theta + h v) - f_k(theta - h v)) / 2h) / its error.

@@ -51,6 +51,11 @@ def is_float(aval) -> bool:
     return dtype is not None and jnp.issubdtype(dtype, jnp.inexact)
 
 
+def is_short(atom) -> bool:
+    """Whether a variable or literal is a float of 16 bits or fewer."""
+    return is_float(atom.aval) and atom.aval.dtype.itemsize < 4
+
+
 def shape(atom) -> tuple[int, ...]:
     """Of the value of a variable or literal."""
     return tuple(atom.aval.shape)

@@ -19,6 +19,7 @@ Change = Callable[[list, Array], list]  # an equation's values and what is given
 _CALLS = words("jit pjit closed_call core_call")
 _RULES = words("custom_jvp_call custom_vjp_call")
 _REMAT = words("remat2 checkpoint")
+_ENTERED = _CALLS | _REMAT | {"scan", "cond"}
 
 
 def enters(eqn: JaxprEqn, rules: bool = False) -> bool:

@@ -30,7 +30,9 @@ def draw_rows(draws: list[DrawGradient]) -> list[list[str]]:
     rows = [["draw", "shape", "|gradient|", "+-", "SNR", "finite", ""]]
     for d in draws[:_MOST]:
         figures = [_number(d.norm), _number(d.error), _signal(d.signal), _share(d.finite)]
-        rows.append([short(str(d), 46), _shape(d.shape), *figures, "" if d.passes else "no derivative"])
+        rows.append(
+            [short(str(d), 46), _shape(d.shape), *figures, "" if d.passes else "no derivative"]
+        )
     if len(draws) > _MOST:
         rows.append([f"and {len(draws) - _MOST} more", *[""] * 6])
     return rows
