@@ -56,19 +56,8 @@ def _arguments(
         about = {"name": leaf.name, "shape": np.shape(leaf.value)}
         about["arrives"] = bool(found.together.diff >> i & 1)
         if measured is None:
-            rows.append(ArgumentGradient(**about))
-            continue
-        at, one = measured.at, measured.z.get(j)
-        norm, error = at.norms(j)
-        figures = {"signal": at.signal(j), "finite": at.finite[j], "zero": at.zero[j]}
-        tested = one is not None and bool(one.by)
-        compared = {"bias_z": one.z, "reference": one.by} if tested and one else {}
-        untested = measured.reasons.get(j, "")
-        rows.append(
-            ArgumentGradient(
-                **about, norm=norm, error=error, **figures, **compared, untested=untested
-            )
-        )
+            figures |= {"norm": norm, "error": error, "untested": untested}
+        rows.append(ArgumentGradient(**about, **figures, **compared))
     return rows
 
 

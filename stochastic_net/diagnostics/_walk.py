@@ -196,9 +196,7 @@ class Walk:
         outs = join(self, eqn, ins, mask)
         if outs and outs[0].diff & self.watched:
             self.equations[self.place(eqn)] = self.calls, eqn
-            if any(
-                is_float(v.aval) and v.aval.dtype.itemsize < 4 for v in (*eqn.invars, *eqn.outvars)
-            ):
+            if any(map(is_short, (*eqn.invars, *eqn.outvars))):
                 self.rounded |= outs[0].diff & self.leaves
         if name in ("random_bits", "random_gamma", "rng_bit_generator", "threefry2x32"):
             outs = draw(self, eqn, ins, outs)
