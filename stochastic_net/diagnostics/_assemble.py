@@ -1,5 +1,6 @@
 """What was walked and measured, as a report."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -50,15 +51,30 @@ def _once(findings: list[Finding]) -> list[Finding]:
 def _arguments(
     program: Program, found: Structure, measured: Measured | None
 ) -> list[ArgumentGradient]:
-    rows = []
     leaves = [(i, leaf) for i, leaf in enumerate(program.leaves) if leaf.watched]
+    rows = []
     for j, (i, leaf) in enumerate(leaves):
-        about = {"name": leaf.name, "shape": np.shape(leaf.value)}
-        about["arrives"] = bool(found.together.diff >> i & 1)
-        if measured is None:
-            figures |= {"norm": norm, "error": error, "untested": untested}
-        rows.append(ArgumentGradient(**about, **figures, **compared))
+        arrives = bool(found.together.diff >> i & 1)
+        row = ArgumentGradient(leaf.name, np.shape(leaf.value), arrives=arrives)
+        rows.append(_with_figures(row, j, measured) if measured else row)
     return rows
+
+
+def _with_figures(row: ArgumentGradient, j: int, measured: Measured) -> ArgumentGradient:
+    at, one = measured.at, measured.z.get(j)
+    norm, error = at.norms(j)
+    tested = one is not None and bool(one.by)
+    return dataclasses.replace(
+        row,
+        norm=norm,
+        error=error,
+        signal=at.signal(j),
+        finite=at.finite[j],
+        zero=at.zero[j],
+        bias_z=one.z if one and tested else None,
+        reference=one.by if one else "",
+        untested=measured.reasons.get(j, ""),
+    )
 
 
 def _draws(found: Structure, measured: Measured | None) -> list[DrawGradient]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stochastic_net._types import Array
+from stochastic_net.diagnostics._derivative import shape as shape_of
 from stochastic_net.diagnostics._flow import Draw, Place
 from stochastic_net.diagnostics._objective import Objective
 from stochastic_net.diagnostics._rerun import enters
@@ -60,7 +61,7 @@ def _shape(draw: Draw) -> tuple[int, ...] | None:
     inside = all(enters(outer, rules=True) and outer.primitive.name != "scan" for outer in around)
     if not inside or eqn.primitive.name != "random_bits" or eqn.params["bit_width"] != 32:
         return None
-    return tuple(eqn.outvars[0].aval.shape)
+    return shape_of(eqn.outvars[0])
 
 
 def _words(key, numbers: int) -> Array:

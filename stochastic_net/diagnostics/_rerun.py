@@ -17,17 +17,14 @@ Changes = Mapping[Place, Array]
 Change = Callable[[list, Array], list]  # an equation's values and what is given for its place
 
 _CALLS = words("jit pjit closed_call core_call")
-_RULES = words("custom_jvp_call custom_vjp_call")
+RULES = words("custom_jvp_call custom_vjp_call")
 _REMAT = words("remat2 checkpoint")
 _ENTERED = _CALLS | _REMAT | {"scan", "cond"}
 
 
 def enters(eqn: JaxprEqn, rules: bool = False) -> bool:
     """Whether equations inside this one can be changed; `rules`: losing its derivative rule."""
-    name = eqn.primitive.name
-    return (
-        name in _CALLS or name in _REMAT or name in ("scan", "cond") or (rules and name in _RULES)
-    )
+    return eqn.primitive.name in _ENTERED or (rules and eqn.primitive.name in RULES)
 
 
 def stacked(eqn: JaxprEqn) -> Shape:

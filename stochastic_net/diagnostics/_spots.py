@@ -1,7 +1,6 @@
 """Where in a program the value of a draw is: the call of its sampler, or where bits become it."""
 
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -9,10 +8,7 @@ from stochastic_net._types import Array, Shape
 from stochastic_net.diagnostics._derivative import is_float
 from stochastic_net.diagnostics._draws import is_sampler
 from stochastic_net.diagnostics._flow import Draw, Place
-from stochastic_net.diagnostics._rerun import enters, stacked
-from stochastic_net.diagnostics._words import words
-
-_RULES = words("custom_jvp_call custom_vjp_call")
+from stochastic_net.diagnostics._rerun import RULES, enters, stacked
 
 
 class Spot(NamedTuple):
@@ -38,8 +34,8 @@ def spot(draw: Draw) -> Spot | None:
     chain = draw.chain or draw.bits
     for i, eqn in enumerate(chain):
         last = i == len(chain) - 1
-        if last or is_sampler(eqn) or eqn.primitive.name in _RULES:
-            floats = [v.aval for v in eqn.outvars if is_float(v.aval)]
+        if last or is_sampler(eqn) or eqn.primitive.name in RULES:
+            floats: list[Any] = [v.aval for v in eqn.outvars if is_float(v.aval)]
             place = tuple(map(id, chain[: i + 1]))
             return Spot(place, (*axes, *floats[0].shape), floats[0].dtype) if floats else None
         if not enters(eqn):
@@ -54,8 +50,3 @@ def shift(values: list, by: Array) -> list:
     first = next(i for i, x in enumerate(values) if is_float(jnp.asarray(x).aval))
     values[first] = values[first] + by
     return values
-
-
-def size(found: list[Spot]) -> int:
-    """How many numbers are drawn there."""
-    return sum(math.prod(one.shape) for one in found)

@@ -9,7 +9,7 @@ from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics import _range
 from stochastic_net.diagnostics._choice import softplus
-from stochastic_net.diagnostics._derivative import called, derivative, is_float
+from stochastic_net.diagnostics._derivative import called, derivative, is_float, is_short
 from stochastic_net.diagnostics._draws import draw, group_of
 from stochastic_net.diagnostics._ends import join
 from stochastic_net.diagnostics._flow import Cut, Danger, Draw, Flow, Place

@@ -6,6 +6,7 @@ import numpy as np
 from jax.extend import core
 from jax.extend.core import JaxprEqn
 
+from stochastic_net.diagnostics._derivative import shape
 from stochastic_net.diagnostics._trace import Program
 
 _WORK = 2e10  # operations to spend on gradients; what they take decides how many keys
@@ -35,9 +36,9 @@ def work(program: core.Jaxpr) -> float:
 def _per_element(eqn: JaxprEqn) -> float:
     if eqn.primitive.name == "dot_general":
         (contract, _), _ = eqn.params["dimension_numbers"]
-        return 2 * math.prod(eqn.invars[0].aval.shape[i] for i in contract)
+        return 2 * math.prod(shape(eqn.invars[0])[i] for i in contract)
     if eqn.primitive.name == "conv_general_dilated":
-        kernel = eqn.invars[1].aval.shape
+        kernel = shape(eqn.invars[1])
         out = eqn.params["dimension_numbers"].rhs_spec[0]
         return 2 * math.prod(kernel) / kernel[out]
     return 1.0
