@@ -26,4 +26,9 @@ def html_table(rows: Rows, notes: Sequence[str] = ()) -> str:
 
 
 def _row(cells: Sequence[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    style = ["left", *["right"] * (len(cells) - 1)]
+    inner = (
+        f'<{tag} style="text-align:{side};padding:1px 8px">{html.escape(cell)}</{tag}>'
+        for cell, side in zip(cells, style, strict=True)
+    )
+    return "<tr>" + "".join(inner) + "</tr>"

@@ -51,11 +51,16 @@ def _once(findings: list[Finding]) -> list[Finding]:
 def _arguments(
     program: Program, found: Structure, measured: Measured | None
 ) -> list[ArgumentGradient]:
+    opened = found.together.open & ~found.together.declared
+    missing = 0
+    for cut in found.walk.cuts_in(opened):
+        missing |= cut.ended
     leaves = [(i, leaf) for i, leaf in enumerate(program.leaves) if leaf.watched]
     rows = []
     for j, (i, leaf) in enumerate(leaves):
-        arrives = bool(found.together.diff >> i & 1)
-        row = ArgumentGradient(leaf.name, np.shape(leaf.value), arrives=arrives)
+        arrives, complete = bool(found.together.diff >> i & 1), not missing >> i & 1
+        shape = np.shape(leaf.value)
+        row = ArgumentGradient(leaf.name, shape, arrives=arrives, complete=complete)
         rows.append(_with_figures(row, j, measured) if measured else row)
     return rows
 

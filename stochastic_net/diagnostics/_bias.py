@@ -61,7 +61,7 @@ def bias(objective: Objective, at: Statistics, tests: Tests, draws: list[Draw]) 
     for name, which, jumps in ((-1, tests.smooth, False), (-2, tests.jumping, True)):
         groups = {i: [i] for i in which} if one_by_one else {name: which} if which else {}
         found |= _in_two_stages(objective, at, groups, jumps, draws)
-        if not one_by_one:
+        if which and not one_by_one:
             found |= dict.fromkeys(which, found[name])
     for i in tests.doubtful if one_by_one else []:
         if not found[i].biased:

@@ -93,15 +93,17 @@ def _sentences(f: Finding) -> list[str]:
     of = f" of {short(f.argument, 40)}" if f.argument else ""
     head = f"{f.severity}: {f.kind}{of}" + (f", {f.place}" if f.line else "")
     code = [short(f"    | {f.code}", 100)] if f.code else []
-    return [head, *code, *wrapped(f.message), *wrapped("-> " + f.cure)]
+    cure = [] if f.severity == "note" else wrapped("-> " + f.cure)
+    return [head, *code, *wrapped(f.message), *cure]
 
 
 def _paragraph(f: Finding) -> str:
     colour = {"error": BAD, "warning": DOUBTFUL, "note": QUIET}[f.severity]
     of = f" of {f.argument}" if f.argument else ""
     place = f", {f.place}" if f.line else ""
+    cure = "" if f.severity == "note" else f"<br><i>{html.escape(f.cure)}</i>"
     code = f"<br><code>{html.escape(f.code)}</code>" if f.code else ""
     return (
         f'<p><b style="color:{colour}">{f.severity}: {html.escape(f.kind + of + place)}</b>{code}'
-        f"<br>{html.escape(f.message)}<br><i>{html.escape(f.cure)}</i></p>"
+        f"<br>{html.escape(f.message)}{cure}</p>"
     )

@@ -26,6 +26,7 @@ class ArgumentGradient:
     reference: str = ""
     untested: str = ""
     arrives: bool = True
+    complete: bool = True  # False where a discrete draw takes a part of the gradient away
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import math
 from typing import Literal, NamedTuple
 
 from stochastic_net.diagnostics._finding import Finding
+from stochastic_net.diagnostics._flow import Draw
 from stochastic_net.diagnostics._gradients import ArgumentGradient, DrawGradient
 from stochastic_net.diagnostics._structure import Structure
 from stochastic_net.diagnostics._trace import Program
@@ -86,16 +87,28 @@ def graph(
             if ends.get(place, 0) & group.bits:
                 edges.append(Edge(box, end, False))
     known: dict[str, int] = {}
-    for draw in draws:
+    for draw, walked in zip(draws, found.draws, strict=True):
         label = f"{draw.name}\n{draw.place}"
         if label in known or len(known) >= _MOST:
             continue
-        place = draw.file, draw.line
-        broken = place in boxes and bool(cuts[place].draw)
-        known[label] = box = add(Node("draw", label, not broken))
-        on_arrow = "" if broken or math.isnan(draw.signal) else _written(draw.signal)
-        edges.append(Edge(box, boxes[place] if broken else output, not broken, on_arrow))
+        end = _end_of(walked, boxes, cuts, found)
+        known[label] = box = add(Node("draw", label, end is None))
+        on_arrow = "" if math.isnan(draw.signal) else _written(draw.signal)
+        on_arrow = on_arrow if draw.passes else "no derivative"
+        if end is None:
+            edges.append(Edge(box, output, draw.passes, on_arrow))
+        else:
+            edges.append(Edge(box, end, False))
     return Graph(nodes, edges)
+
+
+def _end_of(draw: Draw, boxes: dict, cuts: dict, found: Structure) -> int | None:
+    """The box at which what a draw has to pass on ends."""
+    for cut in found.walk.cuts.values():
+        place = cut.source.file, cut.source.line
+        if place in boxes and cuts[place].draw and cut.noise & draw.bit:
+            return boxes[place]
+    return None
 
 
 def _groups(program: Program) -> list[_Group]:

@@ -170,8 +170,9 @@ def raised_at(error: BaseException) -> Source:
 
 
 def samples(eqn: JaxprEqn) -> bool:
-    """Whether what an equation calls is one of this library's samplers."""
-    return _file_of_body(eqn).startswith(_HOUSE + "random" + os.sep)
+    """Whether what an equation calls is one of this library's samplers, or it is made by one."""
+    made = next((f.file_name for f in _frames(eqn) if not f.file_name.startswith(_JAX)), "")
+    return (_file_of_body(eqn) or made).startswith(_HOUSE + "random" + os.sep)
 
 
 def name_of_rule(eqn: JaxprEqn) -> str:

@@ -6,6 +6,7 @@ from stochastic_net.diagnostics import _loops
 from stochastic_net.diagnostics._finding import Finding, Severity, finding
 from stochastic_net.diagnostics._flow import Cut, Danger, Draw, Flow, merge
 from stochastic_net.diagnostics._keys import taken_from
+from stochastic_net.diagnostics._messages import HARD
 from stochastic_net.diagnostics._source import NOWHERE, Source
 from stochastic_net.diagnostics._trace import Program
 from stochastic_net.diagnostics._walk import Walk
@@ -89,6 +90,13 @@ def _draw_of(found: Structure, cut: Cut) -> Draw | None:
     return (here or of_cut or [None])[0]
 
 
+def _chosen(cut: Cut, draw: Draw | None) -> str:
+    """What is said instead where the user's line, not the sampler, makes it discrete."""
+    if draw is None or cut.why == "wald" or cut.source.called == draw.source.called:
+        return ""
+    return HARD
+
+
 def _raising(found: Structure, program: Program) -> list[Finding]:
     """Where differentiating is an error."""
     return [
@@ -120,6 +128,7 @@ def _discrete(found: Structure, program: Program) -> list[Finding]:
             cut.source,
             names(program, cut.ended & program.watched),
             draw.name if draw else "",
+            _chosen(cut, draw),
         )
         by_line.setdefault((one.file, one.line, kind), one)
     return list(by_line.values())
@@ -150,6 +159,7 @@ def _ends(found: Structure, program: Program) -> list[Finding]:
             cut.source,
             names(program, leaves),
             _name_of_noise(found, cut),
+            _chosen(cut, _draw_of(found, cut)) if _kind(cut) == "draw" else "",
             why=cut.why,
         )
         for cut, leaves in by_cut.values()

@@ -42,7 +42,7 @@ def untested(arguments: list[ArgumentGradient]) -> list[str]:
     """For which arguments a bias could not be looked for, a sentence a reason."""
     by_reason: dict[str, list[str]] = {}
     for a in arguments:
-        if a.untested:
+        if a.untested and a.arrives and a.complete and not a.zero:  # else it is said below
             by_reason.setdefault(a.untested, []).append(a.name)
     return [f"no reference for a bias: {_some(names)} ({why})" for why, names in by_reason.items()]
 
@@ -57,7 +57,7 @@ def _verdict(a: ArgumentGradient) -> str:
         return "broken"
     if a.finite < 1:
         return "not finite"
-    return "zero" if a.zero else ""
+    return "zero" if a.zero else "" if a.complete else "part missing"
 
 
 def _shape(shape: Shape) -> str:
