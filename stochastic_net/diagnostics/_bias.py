@@ -138,7 +138,7 @@ def _verdict(gradient, reference: Reference, error: float, n: int, level: float)
     excess = max(abs(mean - expected) - allowed, 0.0)
     z = excess / error if error > 0 else (np.inf if excess > 0 else 0.0)
     biased = bool(excess > 0 and student(z, n) < level)
-    z = float(np.copysign(z, mean - expected))
+    z = float(np.copysign(z, mean - expected)) if z else 0.0
     return Bias(float(mean), float(expected), float(error), z, biased, reference.by)
 
 

@@ -10,7 +10,7 @@ from stochastic_net.diagnostics._choice import chosen
 from stochastic_net.diagnostics._dangers import exposed
 from stochastic_net.diagnostics._derivative import is_float
 from stochastic_net.diagnostics._draws import birth, is_sampler
-from stochastic_net.diagnostics._ends import TESTS
+from stochastic_net.diagnostics._ends import SUMS, TESTS, terms
 from stochastic_net.diagnostics._flow import Danger, Flow
 from stochastic_net.diagnostics._keys import is_key, next_key
 from stochastic_net.diagnostics._rows import rows
@@ -42,6 +42,8 @@ def detail(walk: "Walk", eqn: JaxprEqn, index: int, out: Flow, ins: list[Flow]) 
         out = out._replace(number=ins[0].number, test=ins[0].test)
     else:
         out = out._replace(number=(walk.place(eqn), index), test=None)
+    if name in SUMS:
+        out = out._replace(terms=frozenset().union(*map(terms, ins)))
     if name in TESTS:
         out = out._replace(test=(name, ins[0].number, ins[1].number, ins[0].range, ins[1].range))
     if name == "is_finite":

@@ -1,4 +1,4 @@
-"""For every kind of finding one sentence on why the gradient breaks there, and one on what to do."""
+"""For each kind of finding a sentence on why the gradient breaks there, and one on what to do."""
 
 HARD = (  # in place of the words for "draw"
     "Here a hard choice is made of what is drawn ({draw}): it jumps as {argument} moves, and JAX "

@@ -1,6 +1,8 @@
 """Walk a program and follow what every value depends on, into all that it calls."""
 
+import functools
 from collections.abc import Callable, Sequence
+from operator import or_
 from typing import Any
 
 import jax
@@ -205,6 +207,10 @@ class Walk:
         outs = [detail(self, eqn, i, out, ins) for i, out in enumerate(outs)]
         if not self.own_rule:
             outs = endanger(self, eqn, ins, outs)
+        if name == "axis_index":  # it differs from shard to shard
+            outs = [
+                out._replace(vary=out.vary | functools.reduce(or_, self.around, 0)) for out in outs
+            ]
         if name == "random_gamma":
             self.jumps |= ins[1].diff & self.leaves
         if name in _FLATTENING and outs[0].diff & self.watched and not self.own_rule:
