@@ -10,7 +10,7 @@ from _broken import BATCH, MATRIX, THREE
 from jax import lax
 
 import stochastic_net as sn
-from stochastic_net.diagnostics._bias import Tests, bias
+from stochastic_net.diagnostics._bias import Comparisons, bias
 from stochastic_net.diagnostics._objective import Objective
 from stochastic_net.diagnostics._statistics import student
 from stochastic_net.diagnostics._trace import trace
@@ -76,7 +76,7 @@ def test_false_alarms_are_as_rare_as_stated():
     alarms = often = 0
     for seed in range(400):
         objective.keys = jax.random.split(jax.random.key(seed), 100)
-        (one,) = bias(objective, at, Tests([0], [], []), []).values()
+        (one,) = bias(objective, at, Comparisons([0], [], []), []).values()
         alarms += one.biased
         often += student(one.z, 100) < 0.05
     assert alarms == 0

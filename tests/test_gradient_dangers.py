@@ -100,6 +100,41 @@ def rule_five_percent_off(x, key):
     return jnp.sum(sine(x + jax.random.normal(key, (3,))))  # <-
 
 
+# --- in other styles
+
+
+@broken("where_nan", THREE)
+def guarded_by_a_maximum(x):
+    return jnp.sum(jnp.where(x > 0, 1 / jnp.maximum(x, 0.0), 0.0))  # <-
+
+
+@broken("where_nan", jnp.array([0.0, 0.5, 1.0]))
+def entropy_of_a_zero(p):
+    return -jnp.sum(jnp.where(p > 0, p * jnp.log(p), 0.0))  # <-
+
+
+@broken("singular", jnp.ones((4, 3)))
+def scaled_by_a_constant_batch(x):
+    return jnp.sum(x / jnp.sqrt(jnp.var(x, 0, keepdims=True)))  # <-
+
+
+@broken("singular", THREE.astype(jnp.bfloat16), jnp.zeros(3, jnp.bfloat16), argument="var")
+def square_root_at_zero_in_bfloat16(mean, var, key):
+    noise = jax.random.normal(key, (3,)).astype(jnp.bfloat16)
+    return jnp.sum((mean + jnp.sqrt(var) * noise) ** 2)  # <-
+
+
+@broken("saturated", (100 * POSITIVE).astype(jnp.float16))
+def saturated_in_float16(x):
+    return jnp.sum(jax.nn.sigmoid(x))  # <-
+
+
+@broken("bias", THREE, num_samples=1000)
+def outliers_set_to_zero(mean, key):
+    z = mean + jax.random.normal(key, (3,))
+    return jnp.sum(jnp.where(jnp.abs(z) > 2, 0.0, z**2))  # <-
+
+
 @broken.rows()
 def test_every_fault_is_found_at_its_line(f, args, kind, severity, argument, source, options):
     check(f, args, kind, severity, argument, source, options)

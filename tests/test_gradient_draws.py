@@ -127,6 +127,85 @@ def our_categorical(logits, key):
     return jnp.sum(z * jnp.arange(3.0))
 
 
+# --- in other styles
+
+
+@broken("draw", THREE)
+def metropolis_step(mean, key):
+    propose, accept = jax.random.split(key)
+    log_p = lambda z: -0.5 * jnp.sum((z - mean) ** 2)  # noqa: E731
+    old, new = jnp.zeros(3), jax.random.normal(propose, (3,))
+    accepted = jnp.log(jax.random.uniform(accept)) < log_p(new) - log_p(old)  # <-
+    return jnp.where(accepted, new, old).sum()
+
+
+@broken("draw", jnp.float32(0.7))
+def first_accepted(power, key):
+    propose, accept = jax.random.split(key)
+    z, u = jax.random.uniform(propose, (8,)), jax.random.uniform(accept, (8,))
+    accepted = u < z**power  # <-
+    return z[jnp.argmax(accepted)]
+
+
+@broken("draw", POSITIVE)
+def inverse_of_a_discrete_cdf(weights, key):
+    cdf = jnp.cumsum(weights / weights.sum())
+    index = jnp.searchsorted(cdf, jax.random.uniform(key))  # <-
+    return jnp.array([1.0, 5.0, 2.0])[index]
+
+
+@broken("draw", THREE, BATCH, argument="logits")
+def learned_dropout(logits, x, key):
+    keep = jax.random.bernoulli(key, jax.nn.sigmoid(logits)[None], x.shape)  # <-
+    return jnp.sum(x * keep.astype(x.dtype) / jax.nn.sigmoid(logits)[None])
+
+
+@broken("draw", BATCH, MATRIX)
+def hidden_markov_chain(x, w, key):
+    def step(state, inputs):
+        row, key = inputs
+        state = jax.random.categorical(key, w[state] + row)  # <-
+        return state, w[state, 0]
+
+    return lax.scan(step, 0, (x, jax.random.split(key, 5)))[1].sum()
+
+
+@broken("draw", THREE)
+def permutation_by_scores(scores, key):
+    order = jnp.argsort(-(scores + jax.random.gumbel(key, (3,))))  # <-
+    return jnp.sum(jnp.arange(3.0) * jnp.array([1.0, 2.0, 5.0])[order])
+
+
+@broken("draw", MATRIX, BATCH)
+def branch_in_scan_in_vmap(w, x, key):
+    def one(row, key):
+        def step(h, key):
+            coin, noise = jax.random.split(key)
+            up = jax.random.uniform(coin) < jax.nn.sigmoid(h @ w)[0]  # <-
+            h = lax.cond(up, jnp.tanh, lambda h: 0.5 * h, h)
+            return h + 0.1 * jax.random.normal(noise, (3,)), None
+
+        return lax.scan(step, row, jax.random.split(key, 3))[0].sum()
+
+    return jax.vmap(one)(x, jax.random.split(key, 5)).sum()
+
+
+@broken("draw", THREE)
+def a_floor_of_a_draw(mean, key):
+    return jnp.sum(jnp.floor(mean + jax.random.normal(key, (3,))))  # <-
+
+
+@broken("draw", THREE)
+def probability_in_place_of_its_logarithm(logits, key):
+    action = jax.random.categorical(key, logits)  # <-
+    return lax.stop_gradient(jnp.arange(3.0)[action]) * jax.nn.softmax(logits)[action]
+
+
+@broken("draw", THREE.astype(jnp.bfloat16), BATCH)
+def categorical_in_bfloat16(logits, w, key):
+    return w[jax.random.categorical(key, logits.astype(jnp.float32))].sum()  # <-
+
+
 # --- of other libraries
 
 
@@ -174,6 +253,22 @@ def distrax_mixture(logits, loc, scale, key):
 @broken("draw", POSITIVE / 2, argument="p", marks=relaxed)
 def distrax_bernoulli(p, key):
     return jnp.sum(1.0 * distrax().Bernoulli(probs=p).sample(seed=key))  # <-
+
+
+@broken("draw", POSITIVE / 2, marks=relaxed)
+def numpyro_geometric(p, key):
+    return jnp.sum(1.0 * numpyro().Geometric(probs=p).sample(key))  # <-
+
+
+@broken("draw", POSITIVE, marks=relaxed)
+def numpyro_negative_binomial(mean, key):
+    return jnp.sum(1.0 * numpyro().NegativeBinomial2(mean, 2.0).sample(key))  # <-
+
+
+@broken("draw", THREE, marks=relaxed)
+def distrax_one_hot(logits, key):
+    z = distrax().OneHotCategorical(logits=logits).sample(seed=key)  # <-
+    return jnp.sum(z * jnp.arange(3.0))
 
 
 @broken.rows()

@@ -2,9 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 from _broken import BATCH, MATRIX, POSITIVE, THREE, Broken, check
 from flax import linen, nnx
 from jax import lax
+from jax.experimental import pallas as pl
 
 broken = Broken()
 
@@ -196,6 +199,123 @@ HARD_GATE = HardGate()
 )
 def linen_module(variables, x, key):
     return HARD_GATE.apply(variables, x, key)
+
+
+# --- in other styles
+
+
+@broken("stop_gradient", {"w": MATRIX}, BATCH, argument="params['w']")
+def detached_leaf_by_leaf(params, x):
+    params = jax.tree.map(lax.stop_gradient, params)  # <-
+    return jnp.sum(x @ params["w"])
+
+
+@broken("stop_gradient", {"w": MATRIX}, BATCH, argument="params['w']")
+def detached_after_an_optimiser_step(params, x):
+    optimiser = optax.sgd(0.1)
+    slope = jax.grad(lambda p: jnp.mean((x @ p["w"]) ** 2))(params)
+    updates, _ = optimiser.update(slope, optimiser.init(params), params)
+    moved = jax.tree.map(lax.stop_gradient, optax.apply_updates(params, updates))  # <-
+    return jnp.mean((x @ moved["w"] - 1.0) ** 2)
+
+
+@broken("integer", THREE)
+def bits_of_a_float(x):
+    bits = lax.bitcast_convert_type(x, jnp.int32) & -65536  # <-
+    return lax.bitcast_convert_type(bits, jnp.float32).sum()
+
+
+@broken("integer", jnp.float32(2.7), THREE, argument="position")
+def position_as_an_index(position, x):
+    return x[position.astype(jnp.int32)]  # <-
+
+
+@broken("comparison", THREE)
+def counted_in_bins(x):
+    return jnp.histogram(x, 4)[0].astype(jnp.float32)[0]  # <-
+
+
+@broken("argmax", BATCH)
+def ranks(x):
+    order = jnp.argsort(jnp.argsort(x, 0), 0)  # <-
+    return jnp.sum(order.astype(jnp.float32))
+
+
+@broken("rounding", MATRIX, BATCH)
+def rounded_in_a_scan_in_a_scan(w, x):
+    def outer(carry, _):
+        def inner(h, row):
+            return jnp.tanh(jnp.ceil(h @ w) + row), None  # <-
+
+        return lax.scan(inner, carry, x)[0], None
+
+    return lax.scan(outer, jnp.zeros(3), None, length=2)[0].sum()
+
+
+@broken("rounding", MATRIX, BATCH)
+def rounded_on_every_shard(w, x):
+    mesh = jax.make_mesh((5,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec
+
+    def shard(w, x):
+        return lax.psum(jnp.sum(jnp.round(x @ w)), "data")  # <-
+
+    specs = (spec(), spec("data"))
+    return jax.shard_map(shard, mesh=mesh, in_specs=specs, out_specs=spec())(w, x)
+
+
+@broken("custom_rule", MATRIX, BATCH, argument="w")
+def backward_rule_of_zeros_in_scan(w, x):
+    def step(h, row):
+        return jnp.tanh(scaled(h, w[0]) + row), None  # <-
+
+    return lax.scan(step, jnp.zeros(3), x)[0].sum()
+
+
+@broken("while_loop", THREE)
+def root_by_iteration(x):
+    def better(root):
+        return 0.5 * (root + x.sum() / root)
+
+    return lax.while_loop(lambda r: r * r > 1 + x.sum(), better, jnp.float32(3.0))  # <-
+
+
+@broken("refused", BATCH)
+def pallas_kernel(x):
+    def kernel(x_ref, out_ref):
+        out_ref[...] = jnp.floor(x_ref[...])
+
+    shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+    return pl.pallas_call(kernel, out_shape=shape, interpret=True)(x).sum()  # <-
+
+
+@broken("refused", THREE)
+def computed_by_numpy(x):
+    shape = jax.ShapeDtypeStruct(x.shape, x.dtype)
+    return jax.pure_callback(lambda v: np.sin(v), shape, x).sum()  # <-
+
+
+@broken("rounding", THREE.astype(jnp.bfloat16))
+def rounded_in_bfloat16(x):
+    return jnp.round(x * 4).sum()  # <-
+
+
+@broken("stop_gradient", THREE.astype(jnp.float16))
+def detached_in_float16(x):
+    return lax.stop_gradient(x * x).sum()  # <-
+
+
+class Stack(nnx.Module):
+    def __init__(self, rngs):
+        self.layers = nnx.List([nnx.Linear(3, 3, rngs=rngs) for _ in range(3)])
+
+    def __call__(self, x):
+        for layer in self.layers:
+            x = jnp.floor(layer(x) * 8) / 8  # <-
+        return x.mean()
+
+
+broken("rounding", BATCH, argument="net.layers", source=Stack)(Stack(nnx.Rngs(0)))
 
 
 @broken.rows()

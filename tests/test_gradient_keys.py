@@ -1,5 +1,7 @@
 """Keys used twice, shared or fixed, and noise in few bits: `check_gradients` says where."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from _broken import BATCH, MATRIX, POSITIVE, THREE, Broken, check
@@ -76,6 +78,65 @@ def key_in_the_code(mean):
 def noise_in_bfloat16(mean, key):
     z = mean + jax.random.normal(key, (3,), jnp.bfloat16)  # <-
     return jnp.sum(z.astype(jnp.float32) ** 2)
+
+
+@broken("key_reuse", THREE)
+def raw_key_twice(x):
+    key, _ = jax.random.split(jax.random.PRNGKey(0))
+    return jnp.sum(x * jax.random.normal(key, (3,)) + jax.random.uniform(key, (3,)))  # <-
+
+
+@broken("key_reuse", THREE)
+def twice_in_a_private_helper(x, key):
+    @jax.jit
+    def _noise(x, key):
+        return x * jax.random.normal(key, (3,)) + jax.random.uniform(key, (3,))  # <-
+
+    return _noise(x, key).sum()
+
+
+@broken("key_reuse", BATCH)
+def one_key_for_two_dropouts(x, key):
+    def drop(h):
+        return jnp.where(jax.random.bernoulli(key, 0.5, h.shape), 2 * h, 0.0)  # <-
+
+    return jnp.sum(drop(jnp.tanh(drop(x))))
+
+
+@broken("key_reuse", BATCH)
+def one_key_in_a_python_loop(x, key):
+    return sum(jnp.sum(x * jax.random.normal(key, (5, 3))) for _ in range(3))  # <-
+
+
+@broken("key_reuse", MATRIX, BATCH)
+def one_key_for_two_checkpointed_blocks(w, x, key):
+    @jax.checkpoint
+    def block(x, key):
+        return jnp.where(jax.random.bernoulli(key, 0.5, x.shape), x @ w, 0.0)  # <-
+
+    return block(block(x, key), key).sum()
+
+
+@broken("loop_key", BATCH)
+def key_carried_unchanged(x, key):
+    def step(carry, row):
+        h, key = carry
+        return (h + row * jax.random.normal(key, (3,)), key), None  # <-
+
+    return lax.scan(step, (jnp.zeros(3), key), x)[0][0].sum()
+
+
+@broken("shared_key", BATCH)
+def key_bound_by_partial(x, key):
+    def layer(key, row):
+        return jnp.tanh(row) * jax.random.laplace(key, (3,))  # <-
+
+    return jax.vmap(functools.partial(layer, key))(x).sum()
+
+
+@broken("low_precision", THREE.astype(jnp.float16), severity="warning")
+def uniform_in_float16(x, key):
+    return jnp.sum((x * jax.random.uniform(key, (3,), jnp.float16)).astype(jnp.float32))  # <-
 
 
 @broken.rows()

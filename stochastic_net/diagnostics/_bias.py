@@ -41,7 +41,7 @@ class Bias(NamedTuple):
     by: str = ""  # which reference; "" if none would do
 
 
-class Tests(NamedTuple):
+class Comparisons(NamedTuple):
     """Which watched leaves are compared how, by their numbers."""
 
     smooth: list[int]
@@ -54,7 +54,9 @@ class Tests(NamedTuple):
         return sorted({*self.smooth, *self.jumping})
 
 
-def bias(objective: Objective, at: Statistics, tests: Tests, draws: list[Draw]) -> dict[int, Bias]:
+def bias(
+    objective: Objective, at: Statistics, tests: Comparisons, draws: list[Draw]
+) -> dict[int, Bias]:
     """Of the watched leaves, one by one, or all of a kind together (as -1, -2) if they are many."""
     one_by_one = len(tests.all) <= _TOGETHER
     found: dict[int, Bias] = {}

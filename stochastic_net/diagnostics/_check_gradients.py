@@ -16,7 +16,8 @@ from stochastic_net.diagnostics._objective import Objective, has_output
 from stochastic_net.diagnostics._probes import not_finite, probes
 from stochastic_net.diagnostics._source import NOWHERE, raised_at
 from stochastic_net.diagnostics._spots import spot
-from stochastic_net.diagnostics._structure import Structure, structure
+from stochastic_net.diagnostics._static import structure
+from stochastic_net.diagnostics._structure import Structure
 from stochastic_net.diagnostics._trace import Program, trace
 from stochastic_net.diagnostics._work import affordable
 from stochastic_net.diagnostics._zeros import zeros

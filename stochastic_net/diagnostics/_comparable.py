@@ -1,6 +1,6 @@
 """In which arguments a bias can be looked for, and why not in the others."""
 
-from stochastic_net.diagnostics._bias import Tests
+from stochastic_net.diagnostics._bias import Comparisons
 from stochastic_net.diagnostics._statistics import Statistics
 from stochastic_net.diagnostics._structure import Structure
 
@@ -18,9 +18,9 @@ _SMOOTH, _JUMPING, _DOUBTFUL = "smooth", "jumping", "doubtful"
 
 def comparable(
     found: Structure, at: Statistics, watched: list[int]
-) -> tuple[Tests, dict[int, str]]:
+) -> tuple[Comparisons, dict[int, str]]:
     """How each watched leaf is tested, and why the others are not; both by their numbers."""
-    tests, reasons = Tests([], [], []), {}
+    tests, reasons = Comparisons([], [], []), {}
     for j, i in enumerate(watched):
         how = ZERO if at.zero[j] else _how(found, 1 << i)
         if how in (_SMOOTH, _DOUBTFUL):

@@ -6,6 +6,7 @@ from jax.extend import core
 from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics import _range
+from stochastic_net.diagnostics._arithmetic import after
 from stochastic_net.diagnostics._choice import chosen
 from stochastic_net.diagnostics._dangers import exposed
 from stochastic_net.diagnostics._derivative import is_float
@@ -61,7 +62,7 @@ def _range_of(walk: "Walk", eqn: JaxprEqn, ins: list[Flow]) -> _range.Range:
     if name == "convert_element_type" and not is_float(eqn.outvars[0].aval):
         return _range.ANY if not is_float(eqn.invars[0].aval) else ranges[0]
     squared = name == "mul" and ins[0].number is not None and ins[0].number == ins[1].number
-    return _range.after(eqn, ranges, squared)
+    return after(eqn, ranges, squared)
 
 
 def endanger(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], outs: list[Flow]) -> list[Flow]:

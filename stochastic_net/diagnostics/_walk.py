@@ -10,8 +10,7 @@ from jax.extend import core
 from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics import _range
-from stochastic_net.diagnostics._choice import softplus
-from stochastic_net.diagnostics._derivative import called, derivative, is_float, is_short
+from stochastic_net.diagnostics._derivative import derivative, is_short
 from stochastic_net.diagnostics._draws import draw, group_of
 from stochastic_net.diagnostics._ends import join
 from stochastic_net.diagnostics._flow import Cut, Danger, Draw, Flow, Place
@@ -19,9 +18,7 @@ from stochastic_net.diagnostics._keys import is_key, wrapped_again
 from stochastic_net.diagnostics._known import detail, endanger
 from stochastic_net.diagnostics._source import (
     Source,
-    calls_users,
     locate,
-    name_of_rule,
     samples,
 )
 from stochastic_net.diagnostics._words import words
@@ -89,9 +86,6 @@ class Walk:
         handler = _HANDLERS.get(eqn.primitive.name)
         if handler is not None:
             return handler(self, eqn, ins)
-        inner = called(eqn)
-        if inner is not None:
-            return self._call(eqn, inner, ins)
         return self._operation(eqn, ins)
 
     # Calls
@@ -105,68 +99,6 @@ class Walk:
         program, consts = getattr(closed, "jaxpr", closed), getattr(closed, "consts", ())
         outs = self.run(program, consts, ins)
         self.calls, self.branches = before
-        return outs
-
-    def _call(self, eqn: JaxprEqn, inner: core.Jaxpr, ins: list[Flow]) -> list[Flow]:
-        names = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-        closed = next(eqn.params[name] for name in names if name in eqn.params)
-        name = eqn.primitive.name
-        if name.startswith("custom_"):
-            return self._own(eqn, closed, ins)
-        if name == "shard_map":
-            return self._shards(eqn, closed, ins)
-        known = self.size
-        outs = self.inside(eqn, closed, ins)
-        if samples(eqn):  # what it returns is what is drawn, however it is made
-            new = ((1 << self.size) - 1) & ~((1 << known) - 1)
-            moving = [new if is_float(v.aval) else 0 for v in eqn.outvars]
-            outs = [f._replace(diff=f.diff | bits) for f, bits in zip(outs, moving, strict=True)]
-        law = _LAWS.get(eqn.params.get("name", ""))
-        if law is not None:  # its bounds are known better than arithmetic on bits knows them
-            outs = [flow._replace(range=law) for flow in outs]
-        return outs
-
-    def _own(self, eqn: JaxprEqn, closed, ins: list[Flow]) -> list[Flow]:
-        """A function with a derivative rule of its own: the rule counts, not what is inside."""
-        known = self.size
-        self.own_rule += 1
-        inner = self.inside(eqn, closed, ins)
-        self.own_rule -= 1
-        mask = derivative(eqn)
-        if not self.own_rule and calls_users(eqn):
-            self.rules[self.place(eqn)] = self.where(eqn)
-        new = ((1 << self.size) - 1) & ~((1 << known) - 1)
-        outs = join(self, eqn, ins, mask)
-        for out, flow in zip(outs, inner, strict=True):
-            given = out.diff & ~flow.diff & self.leaves  # a derivative it has not
-            if self.sampling(eqn):
-                self.jumps |= given
-            else:
-                self.on_purpose |= given
-            for cut in self.cuts_in(flow.lost):
-                self.jumps |= cut.ended & out.diff & self.leaves
-        if name_of_rule(eqn) in ("relu", "relu6") and outs[0].diff & self.watched:
-            self.flats[self.place(eqn)] = ("relu", self.where(eqn), outs[0].diff)
-        is_softplus = name_of_rule(eqn) == "logaddexp"
-        return [
-            out._replace(
-                diff=out.diff | (flow.diff & new),
-                info=out.info | flow.info,
-                logged=out.logged | (flow.logged & out.diff),
-                range=softplus(ins) if is_softplus else flow.range,
-                key=flow.key,
-            )
-            for out, flow in zip(outs, inner, strict=True)
-        ]
-
-    def _shards(self, eqn: JaxprEqn, closed, ins: list[Flow]) -> list[Flow]:
-        bit = self.loop(eqn)
-        specs = eqn.params.get("in_specs") or eqn.params.get("in_names", ())
-        split = [bool(tuple(filter(None, spec))) for spec in specs]
-        ins = [f._replace(vary=f.vary | bit) if s else f for f, s in zip(ins, split, strict=True)]
-        self.around.append(bit)
-        outs = self.inside(eqn, closed, ins)
-        self.around.pop()
         return outs
 
     def loop(self, eqn: JaxprEqn) -> int:
@@ -183,6 +115,10 @@ class Walk:
     def sampling(self, eqn: JaxprEqn) -> bool:
         """Whether this is inside one of this library's samplers, whose derivatives are tested."""
         return any(map(samples, (*self.calls, eqn)))
+
+    def since(self, known: int) -> int:
+        """The draws that came after there were `known` sources."""
+        return ((1 << self.size) - 1) & ~((1 << known) - 1)
 
     def where(self, eqn: JaxprEqn) -> Source:
         """The user's line that makes an equation."""
@@ -226,9 +162,6 @@ class Walk:
         return [cut for cut in self.cuts.values() if cut.bit & bits]
 
 
-_LAWS = {
-    "_uniform": _range.Range(-float("inf"), float("inf"), _range.POINTS),
-}
 _HANDLERS: dict[str, Callable[[Walk, JaxprEqn, list[Flow]], list[Flow]]] = {}
 
 
