@@ -1,5 +1,7 @@
 """Probes far out: values very large and very small, where functions overflow and saturate."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -31,7 +33,9 @@ def extremes(
             whole = bool(np.isfinite(objective.values(point)).all())
             severity: Severity = "warning" if whole else "note"
             where = f"what it is taken of is {{met}} at values {words} (probed)"
-            findings += not_finite_at(objective, point, found, there.finite, severity, where)
+            met = not_finite_at(objective, point, found, there.finite, severity, where)
+            # What has no line cannot be acted on.
+            findings += [f if f.line else dataclasses.replace(f, severity="note") for f in met]
         elif scale == _LARGE:
             dead = [j for j in range(len(watched)) if there.zero[j] and not at.zero[j]]
             findings += _saturated(objective, point, found, watched, dead)

@@ -1,4 +1,4 @@
-"""Keys that are used twice, shared or fixed, and noise in few bits, as findings."""
+"""Keys that are used twice, shared or fixed, noise in few bits, and what is not looked into."""
 
 from stochastic_net.diagnostics._finding import Finding, finding
 from stochastic_net.diagnostics._keys import taken_from
@@ -6,8 +6,8 @@ from stochastic_net.diagnostics._structure import Structure
 
 
 def key_findings(found: Structure) -> list[Finding]:
-    """Of keys, then of noise."""
-    return [*_keys(found), *_low(found)]
+    """Of keys, then of noise, then of kernels."""
+    return [*_keys(found), *_low(found), *_opaque(found)]
 
 
 def _keys(found: Structure) -> list[Finding]:
@@ -54,3 +54,7 @@ def _low(found: Structure) -> list[Finding]:
         for draw in found.draws
         if draw.low
     ]
+
+
+def _opaque(found: Structure) -> list[Finding]:
+    return [finding("opaque", "note", source) for source in found.walk.opaque.values()]

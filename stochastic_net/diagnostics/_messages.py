@@ -129,4 +129,9 @@ WORDS = {
         "{draw} draws its noise in {dtype}: {count}, and its mean is off by many standard errors.",
         "Draw in float32 and cast the result; sn.random.normal does for every dtype.",
     ),
+    "opaque": (
+        "A Pallas kernel is opaque: what is inside is not walked, and its derivative rule, if it "
+        "has one, is only measured.",
+        "Compare it with the same in jax.numpy.",
+    ),
 }
