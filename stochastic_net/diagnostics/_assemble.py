@@ -10,6 +10,7 @@ from stochastic_net.diagnostics._finding import Finding
 from stochastic_net.diagnostics._gradient_report import GradientReport
 from stochastic_net.diagnostics._gradients import ArgumentGradient, DrawGradient
 from stochastic_net.diagnostics._graph import graph
+from stochastic_net.diagnostics._keys import described
 from stochastic_net.diagnostics._spots import Spot
 from stochastic_net.diagnostics._statistics import Statistics
 from stochastic_net.diagnostics._structure import Structure
@@ -35,7 +36,7 @@ def assemble(
 ) -> GradientReport:
     """The report; without numbers where there are none."""
     unique = _once(findings)
-    arguments, draws = _arguments(program, found, measured), _draws(found, measured)
+    arguments, draws = _arguments(program, found, measured), _draws(program, found, measured)
     count = measured.count if measured else 0
     picture = graph(program, found, unique, arguments, draws)
     return GradientReport(program.name, unique, arguments, draws, count, picture)
@@ -82,18 +83,19 @@ def _with_figures(row: ArgumentGradient, j: int, measured: Measured) -> Argument
     )
 
 
-def _draws(found: Structure, measured: Measured | None) -> list[DrawGradient]:
+def _draws(program: Program, found: Structure, measured: Measured | None) -> list[DrawGradient]:
     rows = []
+    names = {("leaf", i): leaf.name for i, leaf in enumerate(program.leaves)}
     for draw in found.draws:
-        source = draw.source
+        source, key = draw.source, described(draw.key, names)
         passes = bool(draw.bit & found.together.diff)
         moving = list(measured.moving) if measured else []
         if measured is None or draw.bit not in moving:
-            rows.append(DrawGradient(draw.name, source.file, source.line, draw.shape, passes))
+            rows.append(DrawGradient(draw.name, source.file, source.line, draw.shape, key, passes))
             continue
         k, at = moving.index(draw.bit), measured.at_draws
         shape = measured.moving[draw.bit].shape
-        about = (draw.name, source.file, source.line, shape, passes)
+        about = (draw.name, source.file, source.line, shape, key, passes)
         norm, error = at.norms(k)
         rows.append(DrawGradient(*about, norm, error, at.signal(k), at.finite[k]))
     return rows

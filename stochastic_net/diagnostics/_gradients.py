@@ -33,6 +33,7 @@ class ArgumentGradient:
 class DrawGradient:
     """A random draw, and the gradient that arrives there: the derivative in the drawn value.
 
+    `key` is the key it takes, by how it is made: "key[1]" is `split(key)[1]` or `fold_in(key, 1)`.
     Norms are over the elements of the value, in a loop over those of every step. `passes` is False
     where nothing of what was drawn has a derivative at the output: a mask, a class, a count.
     """
@@ -41,6 +42,7 @@ class DrawGradient:
     file: str
     line: int
     shape: Shape
+    key: str
     passes: bool
     norm: float = math.nan
     error: float = math.nan

@@ -85,3 +85,25 @@ def _both(one: tuple, two: tuple) -> bool:
     """Whether two places are not in different branches of one `cond`."""
     other = dict(two)
     return all(other.get(place, branch) == branch for place, branch in one)
+
+
+def described(key: Any, names: dict[Any, str]) -> str:
+    """A key as the user would write it, `names` being those of keys among the arguments."""
+    if key in names:
+        return names[key]
+    match key:
+        case ("key",):
+            return "key"
+        case ("child", parent, int(number)):
+            return f"{described(parent, names)}[{number}]"
+        case ("child", parent, _):
+            return f"{described(parent, names)}[...]"
+        case ("split", parent):
+            return f"split({described(parent, names)})"
+        case ("x" | "carry", *_):
+            return "one a step"
+        case ("constant" | "new", *_):
+            return "in the code"
+        case (str(), tuple() as parent, *_):
+            return f"{described(parent, names)}[...]"
+    return "?"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from stochastic_net.diagnostics._graph import Graph, Node
-from stochastic_net.diagnostics._look import BAD, GOOD, QUIET, figure, short
+from stochastic_net.diagnostics._look import BAD, PASSES, QUIET, figure, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,7 +12,7 @@ _COLUMN = {"argument": 0.0, "draw": 0.0, "cut": 1.0, "output": 2.0}
 _BOX = {"argument": "round,pad=0.35", "draw": "round4,pad=0.35", "output": "round,pad=0.35"}
 _ALIGN = {0.0: "right", 1.0: "center", 2.0: "left"}
 _LEGEND = (
-    "blue: the derivative passes, red: it ends, grey: draws. "
+    "green: the derivative passes, red: it ends, grey: draws. "
     "SNR: mean gradient over its deviation from key to key"
 )
 
@@ -32,7 +32,7 @@ def draw(graph: Graph) -> "Figure":
         x = x + (_half(start) if start.kind == "cut" else 0.04)
         to_x = to_x - (_half(end) if end.kind == "cut" else 0.04)
         quiet = start.kind == "draw" and end.kind == "output"
-        colour = QUIET if quiet else (GOOD if edge.good else BAD)
+        colour = QUIET if quiet else (PASSES if edge.good else BAD)
         line = "-" if edge.good else (":" if quiet else "--")
         style = {"arrowstyle": "-|>", "color": colour, "lw": 1.6, "ls": line}
         axes.annotate("", xy=(to_x, to_y), xytext=(x, y), arrowprops=style)
@@ -47,7 +47,7 @@ def draw(graph: Graph) -> "Figure":
                 bbox={"fc": "white", "ec": "none", "pad": 0.8},
             )
     for node, (x, y) in zip(graph.nodes, places, strict=True):
-        colour = QUIET if node.kind == "draw" else (GOOD if node.good else BAD)
+        colour = QUIET if node.kind == "draw" else (PASSES if node.good else BAD)
         axes.text(
             *(x, y, "\n".join(map(_label, node.label.split("\n")))),
             ha=_ALIGN[_COLUMN[node.kind]],

@@ -26,13 +26,12 @@ def argument_rows(arguments: list[ArgumentGradient]) -> list[list[str]]:
 
 
 def draw_rows(draws: list[DrawGradient]) -> list[list[str]]:
-    """A row for every draw."""
-    rows = [["draw", "shape", "|gradient|", "+-", "SNR", "finite", ""]]
+    """A row for every draw; its gradient is "none" where it has no derivative."""
+    rows = [["draw", "key", "shape", "|gradient|", "+-", "SNR", "finite"]]
     for d in draws[:_MOST]:
-        figures = [_number(d.norm), _number(d.error), _signal(d.signal), _share(d.finite)]
-        rows.append(
-            [short(str(d), 46), _shape(d.shape), *figures, "" if d.passes else "no derivative"]
-        )
+        norm = _number(d.norm) if d.passes else "none"
+        figures = [norm, _number(d.error), _signal(d.signal), _share(d.finite)]
+        rows.append([short(str(d), 33), short(d.key, 12), _shape(d.shape, 12), *figures])
     if len(draws) > _MOST:
         rows.append([f"and {len(draws) - _MOST} more", *[""] * 6])
     return rows
@@ -60,8 +59,8 @@ def _verdict(a: ArgumentGradient) -> str:
     return "zero" if a.zero else "" if a.complete else "part missing"
 
 
-def _shape(shape: Shape) -> str:
-    return short("x".join(map(str, shape)) or "-", 14)
+def _shape(shape: Shape, width: int = 14) -> str:
+    return short("x".join(map(str, shape)) or "-", width)
 
 
 def _number(x: float) -> str:
