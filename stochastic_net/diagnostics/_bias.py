@@ -57,18 +57,17 @@ class Comparisons(NamedTuple):
 def bias(
     objective: Objective, at: Statistics, tests: Comparisons, draws: list[Draw]
 ) -> dict[int, Bias]:
-    """Of the watched leaves, one by one, or all of a kind together (as -1, -2) if they are many."""
+    """Of the watched leaves, one by one, or all of a kind together (as -1, -2, -3) if many."""
     one_by_one = len(tests.all) <= _TOGETHER
     found: dict[int, Bias] = {}
-    for name, which, jumps in ((-1, tests.smooth, False), (-2, tests.jumping, True)):
-        groups = {i: [i] for i in which} if one_by_one else {name: which} if which else {}
-        found |= _in_two_stages(objective, at, groups, jumps, draws)
-        if which and not one_by_one:
-            found |= dict.fromkeys(which, found[name])
-    for i in tests.doubtful if one_by_one else []:
-        if not found[i].biased:
-            wide = _in_two_stages(objective, at, {i: [i]}, True, draws)[i]
-            found[i] = wide if wide.biased else found[i]
+    kinds = ((-1, tests.smooth, False), (-2, tests.jumping, True), (-3, tests.doubtful, True))
+    for kind, which, jumps in kinds:
+        groups = {i: [i] for i in which} if one_by_one else {kind: which}
+        for name, one in _in_two_stages(
+            objective, at, groups if which else {}, jumps, draws
+        ).items():
+            for i in {name, *groups[name]}:
+                found[i] = one if i not in found or one.biased else found[i]
     return found
 
 
