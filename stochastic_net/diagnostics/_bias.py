@@ -62,18 +62,16 @@ def bias(
     found: dict[int, Bias] = {}
     kinds = ((-1, tests.smooth, False), (-2, tests.jumping, True), (-3, tests.doubtful, True))
     for kind, which, jumps in kinds:
+        if not which:
+            continue
         groups = {i: [i] for i in which} if one_by_one else {kind: which}
-        for name, one in _in_two_stages(
-            objective, at, groups if which else {}, jumps, draws
-        ).items():
+        for name, one in _in_two_stages(objective, at, groups, jumps, draws).items():
             for i in {name, *groups[name]}:
                 found[i] = one if i not in found or one.biased else found[i]
     return found
 
 
 def _in_two_stages(objective, at, groups: dict[int, list[int]], jumps: bool, draws) -> dict:
-    if not groups:
-        return {}
     first = _test(objective, at, groups, jumps, draws, SUSPECTED)
     suspected = {name: groups[name] for name, one in first.items() if one.biased}
     if not suspected:

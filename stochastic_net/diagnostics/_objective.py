@@ -57,6 +57,13 @@ class Objective:
         other.keys = jax.random.split(named_key(self._key, "again"), other.num_samples)
         return other
 
+    def fewer(self, count: int) -> "Objective":
+        """The same with about so many of its keys: as many as are taken at a time, if more."""
+        other = copy.copy(self)
+        other.num_samples = min(self.num_samples, max(count, self._chunk))
+        other.keys = self.keys[: other.num_samples]
+        return other
+
     @property
     def names(self) -> list[str]:
         """Of the watched leaves."""

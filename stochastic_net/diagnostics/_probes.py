@@ -35,6 +35,7 @@ def probes(objective: Objective, found: Structure, watched: list[int]) -> list[F
     if not dangers:
         return []
     findings: dict[tuple, Finding] = {}
+    objective = objective.fewer(8)
 
     def add(one: Finding, danger: Danger) -> None:
         findings.setdefault(danger.place, one)
