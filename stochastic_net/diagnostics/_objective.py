@@ -113,10 +113,10 @@ class Objective:
             outputs = core.jaxpr_as_fun(self.program.closed)(*inputs)
         floats = [outputs[i] for i in self._chosen if is_float(jax.typeof(outputs[i]))]
         floats = [jnp.abs(y) if jnp.iscomplexobj(y) else y for y in floats]
-        wide = [y.astype(jnp.promote_types(y.dtype, jnp.float32)) for y in floats]
+        wide = [y.astype(_single(y.dtype)) for y in floats]
         if len(wide) == 1 and wide[0].size == 1:
             return wide[0].reshape(())
-        total = jnp.zeros((), jnp.result_type(*wide))
+        total = jnp.zeros((), max((y.dtype for y in wide), key=lambda d: d.itemsize))
         for i, y in enumerate(wide):
             weights = np.random.default_rng(i).normal(size=y.shape).astype(y.dtype)
             total = total + (y * weights).sum().astype(total.dtype)
@@ -180,7 +180,12 @@ class Objective:
 
 def _wide(x: Array) -> np.ndarray:
     """On the host, in float32 or more."""
-    return np.asarray(x, jnp.promote_types(x.dtype, jnp.float32))
+    return np.asarray(x, _single(x.dtype))
+
+
+def _single(dtype: jnp.dtype) -> jnp.dtype:
+    """float32 in place of types of 16 bits."""
+    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else dtype
 
 
 def has_output(program: Program, chosen: list[int]) -> bool:
