@@ -79,7 +79,7 @@ def overflowing_exponential(x):
     return jnp.sum(jnp.exp(x))  # <-
 
 
-@broken("comparison", THREE, argument="x")
+@broken("comparison", THREE, argument="x", numbers=True)
 def step_with_a_case_for_nan(x):
     return jnp.sum(jnp.heaviside(x, jnp.full(3, 0.5)))  # <-
 
