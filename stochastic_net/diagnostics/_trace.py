@@ -140,8 +140,9 @@ def _key_place(f: Callable, given: int) -> str | None:
     free = [p for i, p in enumerate(positional) if i >= given or p.kind is p.KEYWORD_ONLY]
     for name in _KEY_NAMES:
         for parameter in free:
-            if parameter.name == name:
-                return "" if parameter.kind is parameter.POSITIONAL_ONLY else name
+            if parameter.name == name:  # by position if it can: a wrapper may take no keywords
+                next_ = positional.index(parameter) == given
+                return "" if next_ and parameter.kind is not parameter.KEYWORD_ONLY else name
     needed = [p for p in free if p.default is p.empty]
     if len(needed) == 1:
         return "" if needed[0].kind is not needed[0].KEYWORD_ONLY else needed[0].name
