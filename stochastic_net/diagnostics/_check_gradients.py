@@ -143,8 +143,8 @@ def _with_numbers(
     z: dict[int, Bias] = {}
     reasons: dict[int, str] = {}
     if all(share == 1 for share in at.finite):
-        findings += probes(objective, found, watched)
         findings += extremes(objective, at, found, watched)
+        findings += probes(objective, found, watched)
         tests, reasons = comparable(found, at, watched)
         z = bias(objective, at, tests, found.takers)
         findings += _biased(objective, found, watched, z)
