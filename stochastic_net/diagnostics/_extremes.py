@@ -22,8 +22,8 @@ def extremes(
 ) -> list[Finding]:
     """Where all arguments are huge, where all are tiny.
 
-    A gradient that is not finite where the value is finite is a warning: something overflows or
-    vanishes inside that need not. Where the value overflows too it is a note, as is saturation.
+    A gradient that is not finite is a warning: something overflows or vanishes inside that need
+    not. Where at huge arguments the value overflows too it is a note, as is saturation.
     """
     findings: list[Finding] = []
     objective = objective.fewer(2)  # what overflows does so for every key
@@ -32,7 +32,7 @@ def extremes(
         there = objective.gradients(point)
         if min(there.finite) < 1:
             whole = bool(np.isfinite(objective.values(point)).all())
-            severity: Severity = "warning" if whole else "note"
+            severity: Severity = "warning" if whole or scale == _SMALL else "note"
             where = f"what it is taken of is {{met}} at values {words} (probed)"
             met = not_finite_at(objective, point, found, there.finite, severity, where)
             # What has no line cannot be acted on.
