@@ -174,9 +174,9 @@ def test_a_bias_at_a_jump_is_found(size, by):
 @pytest.mark.parametrize("size", [2, 9])
 def test_a_kink_has_no_bias(size):
     m = jnp.full(size, 0.5)
-    for seed in range(3):
-        f = jumping(size, 0.0)
-        assert sn.check_gradients(f, m, key=jax.random.key(seed), num_samples=1000).ok
+    report = sn.check_gradients(jumping(size, 0.0), m, key=jax.random.key(0), num_samples=1000)
+    assert report.ok
+    assert abs(report.arguments[0].bias_z) < 4
 
 
 def straight(x, key):
@@ -259,14 +259,14 @@ def test_a_loss_with_metrics_beside_it():
         z = x + jax.random.normal(key, x.shape)
         return jnp.sum(z**2), {"hits": jnp.argmax(z), "share": (z > 0).astype(jnp.float32).mean()}
 
-    assert sn.check_gradients(f, THREE, key=jax.random.key(0)).ok
+    assert sn.check_gradients(f, THREE, key=jax.random.key(0), num_samples=8).ok
 
 
 def test_a_key_among_the_arguments_is_drawn_from_anew():
     def f(x, noise_key):
         return jnp.sum(x * jax.random.normal(noise_key, x.shape))
 
-    report = sn.check_gradients(f, THREE, jax.random.key(3), key=jax.random.key(0))
+    report = sn.check_gradients(f, THREE, jax.random.key(3), key=jax.random.key(0), num_samples=8)
     assert report.ok
     assert report.arguments[0].error > 0  # other noise for every key
 
@@ -275,7 +275,7 @@ def test_a_key_among_the_arguments_is_drawn_from_anew():
 def test_where_the_key_goes(name):
     scope = {"jnp": jnp, "jax": jax}
     exec(f"def f(x, {name}):\n  return jnp.sum(x * jax.random.normal({name}, x.shape))", scope)
-    report = sn.check_gradients(scope["f"], THREE, key=jax.random.key(0))
+    report = sn.check_gradients(scope["f"], THREE, key=jax.random.key(0), num_samples=8)
     assert report.ok
     assert report.arguments[0].error > 0
 
@@ -284,7 +284,7 @@ def test_a_target_is_meant_to_be_detached():
     def f(online, target, x):
         return jnp.mean((x @ online - lax.stop_gradient(x @ target)) ** 2)
 
-    report = sn.check_gradients(f, MATRIX, 2 * MATRIX, BATCH, key=jax.random.key(0))
+    report = sn.check_gradients(f, MATRIX, 2 * MATRIX, BATCH, key=jax.random.key(0), num_samples=8)
     assert report.ok
     assert [x.kind for x in report.findings] == ["stop_gradient"]
 
@@ -311,7 +311,9 @@ def test_bad_arguments():
 
 
 def test_forms_of_the_report():
-    report = sn.check_gradients(categorical_beside_a_kl, THREE, MATRIX, key=jax.random.key(0))
+    report = sn.check_gradients(
+        categorical_beside_a_kl, THREE, MATRIX, key=jax.random.key(0), num_samples=8
+    )
     assert "<table>" in report._repr_html_()
     assert len(report.plot().axes) == 1
     kinds = [node.kind for node in report.graph.nodes]
