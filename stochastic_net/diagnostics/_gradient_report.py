@@ -63,7 +63,7 @@ class GradientReport:
         title = f'<p><b style="color:{colour}">{html.escape(self._title())}</b></p>'
         tables = html_table(argument_rows(self.arguments))
         if self.draws:
-            tables += html_table(draw_rows(self.draws))
+            tables += "<br>" + html_table(draw_rows(self.draws))
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in untested(self.arguments))
         return title + tables + notes + "".join(map(_paragraph, self.findings))
 

@@ -10,6 +10,7 @@ from stochastic_net.diagnostics._structure import Structure
 from stochastic_net.diagnostics._trace import Program
 
 Kind = Literal["argument", "draw", "cut", "output"]
+_OF_KEYS = ("key_reuse", "loop_key", "shared_key", "constant_key")
 _MOST = 10  # of one kind; what is more is drawn together
 
 
@@ -92,7 +93,13 @@ def graph(
         if label in known or len(known) >= _MOST:
             continue
         end = _end_of(walked, boxes, cuts, found)
-        known[label] = box = add(Node("draw", label, end is None))
+        misused = [
+            f.kind
+            for f in findings
+            if f.kind in _OF_KEYS and (f.file, f.line) == (draw.file, draw.line)
+        ]
+        label_and_fault = "\n".join([label, *misused[:1]])
+        known[label] = box = add(Node("draw", label_and_fault, not misused))
         on_arrow = "" if math.isnan(draw.signal) else _written(draw.signal)
         on_arrow = on_arrow if draw.passes else "no derivative"
         if end is None:

@@ -47,7 +47,7 @@ def draw(graph: Graph) -> "Figure":
                 bbox={"fc": "white", "ec": "none", "pad": 0.8},
             )
     for node, (x, y) in zip(graph.nodes, places, strict=True):
-        colour = QUIET if node.kind == "draw" else (PASSES if node.good else BAD)
+        colour = QUIET if node.kind == "draw" and node.good else (PASSES if node.good else BAD)
         axes.text(
             *(x, y, "\n".join(map(_label, node.label.split("\n")))),
             ha=_ALIGN[_COLUMN[node.kind]],
