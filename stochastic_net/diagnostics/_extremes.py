@@ -26,7 +26,7 @@ def extremes(
     not. Where at huge arguments the value overflows too it is a note, as is saturation.
     """
     findings: list[Finding] = []
-    objective = objective.fewer(2)  # what overflows does so for every key
+    objective = objective.fewer(1)  # what overflows does so for every key
     for scale, words in _SCALES.items():
         point = [_scaled(x, scale) for x in objective.point]
         there = objective.gradients(point)

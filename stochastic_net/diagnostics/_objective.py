@@ -128,11 +128,11 @@ class Objective:
         If only the shifts of draws cannot be (a primitive that is not to be bound again), there
         will be none.
         """
-        jax.eval_shape(jax.grad(self.scalar), self.point, self.keys[0], {})
         try:
             jax.eval_shape(jax.grad(self.scalar), self.point, self.keys[0], self._unshifted)
-        except Exception:  # a primitive of a library's may raise anything
+        except Exception:  # what is changed is bound again, which a primitive may refuse
             self.spots = []
+            jax.eval_shape(jax.grad(self.scalar), self.point, self.keys[0], {})
 
     def measure(self, point: list[Array]) -> tuple[Statistics, Statistics]:
         """Statistics over all keys of the gradients of the leaves, and of those at the draws."""
