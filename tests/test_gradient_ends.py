@@ -230,11 +230,6 @@ def position_as_an_index(position, x):
     return x[position.astype(jnp.int32)]  # <-
 
 
-@broken("comparison", THREE)
-def counted_in_bins(x):
-    return jnp.histogram(x, 4)[0].astype(jnp.float32)[0]  # <-
-
-
 @broken("argmax", BATCH)
 def ranks(x):
     order = jnp.argsort(jnp.argsort(x, 0), 0)  # <-
