@@ -26,4 +26,10 @@ def html_table(rows: Rows, notes: Sequence[str] = ()) -> str:
 
 
 def _row(cells: Sequence[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    style = "padding:1px 8px;white-space:nowrap;text-align:"
+    sides = ["left", *["right"] * (len(cells) - 1)]
+    inner = (
+        f'<{tag} style="{style}{side}">{html.escape(cell)}</{tag}>'
+        for cell, side in zip(cells, sides, strict=True)
+    )
+    return "<tr>" + "".join(inner) + "</tr>"

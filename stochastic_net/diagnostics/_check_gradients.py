@@ -1,23 +1,26 @@
 """Whether the gradient really gets there, and if not, at which line it breaks."""
 
-import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from stochastic_net._types import Key
+from stochastic_net.diagnostics._assemble import Measured, assemble
 from stochastic_net.diagnostics._bias import Bias, bias
+from stochastic_net.diagnostics._comparable import FEW, comparable
+from stochastic_net.diagnostics._extremes import extremes
 from stochastic_net.diagnostics._finding import Finding, finding
-from stochastic_net.diagnostics._gradient_report import ArgumentGradient, GradientReport
-from stochastic_net.diagnostics._graph import graph
-from stochastic_net.diagnostics._numbers import Objective, affordable, has_output
-from stochastic_net.diagnostics._probes import not_finite, probes, zeros
-from stochastic_net.diagnostics._source import NOWHERE
-from stochastic_net.diagnostics._structure import Structure, structure
+from stochastic_net.diagnostics._gradient_report import GradientReport
+from stochastic_net.diagnostics._objective import Objective, has_output
+from stochastic_net.diagnostics._probes import not_finite, probes
+from stochastic_net.diagnostics._source import NOWHERE, raised_at
+from stochastic_net.diagnostics._spots import spot
+from stochastic_net.diagnostics._static import structure
+from stochastic_net.diagnostics._structure import Structure
 from stochastic_net.diagnostics._trace import Program, trace
+from stochastic_net.diagnostics._work import affordable
+from stochastic_net.diagnostics._zeros import zeros
 from stochastic_net.random import check_key
 
 
@@ -35,7 +38,10 @@ def check_gradients(
     that it calls, and every value is known to depend on the arguments and draws by a path of
     derivatives, or only through a place where the derivative ends. What an operation's derivative
     does is asked of JAX's own rule for it. The *numbers*: over many keys the gradient g_k is
-    computed at the given point, beside it at zero variances and at points near, and
+    computed at the given point, beside it at zero variances, at points near and at values very
+    large and very small. For every leaf of the arguments, and for every draw (the derivative in the
+    value drawn), the report has the mean gradient, its standard error, and
+
 
       signal-to-noise = |E g| / sqrt(E |g - E g|^2),
       z of the bias   = (mean of g_k . v - (f_k(theta + h v) - f_k(theta - h v)) / 2h) / its error.
@@ -43,7 +49,9 @@ def check_gradients(
     A gradient is called biased if an unbiased one would look so with probability below 1e-2, and on
     twice as many other keys below 1e-3 (Student's t over the keys, beyond what the step h itself
     explains), so that the false-alarm rate is 1e-5 for each argument tested. Where f jumps as theta
-    moves, the difference is no reference and no z is given.
+    moves, the difference is taken at wide steps, extrapolated to none, or, where up to four numbers
+    are drawn, by quadrature over all noise. Without a reference (behind a stop_gradient, at a jump
+    that no noise smooths, in 16-bit floats) there is no z, and the report says why.
 
     Args:
       f: a function of arrays, pytrees of arrays, Gaussians and modules, or a module; not only one
@@ -81,7 +89,7 @@ def check_gradients(
         program = trace(f, args, key, argnums)
         found = structure(program)
         if not numbers:
-            return _report(program, found, found.findings, [], 0)
+            return assemble(program, found, found.findings)
         return _with_numbers(program, found, key, num_samples)
 
 
@@ -116,88 +124,54 @@ def _with_numbers(
     findings = list(found.findings)
     impossible = any(f.kind in ("refused", "while_loop") for f in findings)
     if impossible or not has_output(program, found.chosen):
-        return _report(program, found, findings, [], 0)
-    objective = Objective(program, key, num_samples or affordable(program), found.chosen)
+        return assemble(program, found, findings)
+    # What is drawn has a gradient where it has a derivative, and where it can be shifted.
+    moving = {d.bit: spot(d) for d in found.draws if d.bit & found.together.diff}
+    places = {bit: one for bit, one in moving.items() if one is not None}
+    count = num_samples or affordable(program)
+    objective = Objective(program, key, count, found.chosen, list(places.values()))
     try:
         objective.trace_gradient()
     except Exception as error:  # the user's program may raise anything when differentiated
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        findings.append(finding("refused", "error", NOWHERE, "an argument", why=reason))
-        return _report(program, found, findings, [], 0)
-    at = objective.gradients(objective.point)
+        findings.append(finding("refused", "error", raised_at(error), "an argument", why=reason))
+        return assemble(program, found, findings)
+    at, at_draws = objective.measure(objective.point)
     watched = [i for i, leaf in enumerate(program.leaves) if leaf.watched]
     findings += not_finite(objective, at, found)
     findings += zeros(objective, at, found, watched)
-    if all(share == 1 for share in at.finite):
-        findings += probes(objective, found, watched)
     z: dict[int, Bias] = {}
+    reasons: dict[int, str] = {}
     if all(share == 1 for share in at.finite):
-        explained = _explained(found)
-        test = [j for j, i in enumerate(watched) if not explained >> i & 1 and not at.zero[j]]
-        z = bias(objective, at, test) if test else {}
-        z |= dict.fromkeys(test, z[-1]) if -1 in z else {}
-        apart = {-1: z[-1]} if -1 in z else z
-        findings += [_biased(objective, found, j, one) for j, one in apart.items() if one.biased]
-    rows = [
-        ArgumentGradient(
-            program.leaves[i].name,
-            np.shape(program.leaves[i].value),
-            _norm(at.mean[j]),
-            _norm(at.error[j]),
-            at.signal(j),
-            at.finite[j],
-            at.zero[j],
-            z[j].z if j in z else None,
+        findings += extremes(objective, at, found, watched)
+        findings += probes(objective, found, watched)
+        tests, reasons = comparable(found, at, watched)
+        z = bias(objective, at, tests, found.takers)
+        findings += _biased(objective, found, watched, z)
+        reasons |= {j: FEW for j, one in z.items() if not one.by}
+    moved = places if objective.spots else {}
+    measured = Measured(count, watched, at, z, reasons, moved, at_draws)
+    return assemble(program, found, findings, measured)
+
+
+def _biased(
+    objective: Objective, found: Structure, watched: list[int], z: dict[int, Bias]
+) -> list[Finding]:
+    apart = {j: one for j, one in z.items() if j < 0} or z  # tested together, if negative
+    findings = []
+    for j, one in apart.items():
+        if not one.biased:
+            continue
+        figures = (
+            f"along one direction {one.gradient:.4g}, by differences of the mean ({one.by}) "
+            f"{one.reference:.4g}, z = {one.z:.1f}"
         )
-        for j, i in enumerate(watched)
-    ]
-    return _report(program, found, findings, rows, objective.num_samples)
-
-
-def _explained(found: Structure) -> int:
-    """Leaves whose difference to finite differences is said by the structure, or cannot be told."""
-    bits = found.walk.on_purpose | found.walk.jumps
-    for cut in found.walk.cuts.values():
-        reached = cut.jump or cut.bit & (found.together.lost | found.together.open)
-        if reached and cut.kind not in ("stop_gradient", "zero_factor"):
-            bits |= cut.ended
-    return bits
-
-
-def _biased(objective: Objective, found: Structure, j: int, one: Bias) -> Finding:
-    draws = found.draws
-    figures = (
-        f"along one direction {one.gradient:.4g}, by finite differences of the mean "
-        f"{one.reference:.4g}, z = {one.z:.1f}"
-    )
-    rules = list(found.walk.rules.values())
-    source = rules[0] if rules else (draws[0].source if draws else NOWHERE)
-    name = objective.names[j] if j >= 0 else "the arguments together"
-    return finding("bias", "error", source, name, draws[0].name if draws else "", figures=figures)
-
-
-def _norm(x: np.ndarray) -> float:
-    return float(np.sqrt(np.sum(np.square(x, dtype=np.float64))))
-
-
-def _report(program: Program, found: Structure, findings, rows, count: int) -> GradientReport:
-    order = {"error": 0, "warning": 1, "note": 2}
-    found_once: dict[tuple, Finding] = {}
-    for one in sorted(findings, key=lambda f: order[f.severity]):
-        found_once.setdefault((one.kind, one.file, one.line, one.argument), one)
-    unique = list(found_once.values())
-    broken = program.watched & ~found.together.diff
-    rows = rows or [
-        ArgumentGradient(leaf.name, np.shape(leaf.value)) for leaf in program.leaves if leaf.watched
-    ]
-    lost = {leaf.name for i, leaf in enumerate(program.leaves) if broken >> i & 1}
-    rows = [dataclasses.replace(row, arrives=row.name not in lost) for row in rows]
-    signals = {row.name: row.signal for row in rows if not math.isnan(row.signal)}
-    return GradientReport(
-        program.name,
-        unique,
-        rows,
-        [f"{d.name} at {d.source}" for d in found.draws],
-        count,
-        graph(program, found, unique, signals),
-    )
+        bits = 1 << watched[j] if j >= 0 else objective.program.watched
+        cuts = [c for c in found.walk.cuts.values() if c.ended & bits and c.noise]
+        sources = [*found.walk.rules.values(), *(c.source for c in cuts)]
+        sources += [d.source for d in found.draws]
+        name = objective.names[j] if j >= 0 else "the arguments together"
+        draw = found.draws[0].name if found.draws else ""
+        source = sources[0] if sources else NOWHERE
+        findings.append(finding("bias", "error", source, name, draw, figures=figures))
+    return findings

@@ -23,7 +23,8 @@ SMOOTH = words(
     add_any conv_general_dilated broadcast_in_dim reshape transpose squeeze expand_dims
     concatenate slice dynamic_slice dynamic_update_slice gather scatter-add pad rev cumsum
     erf erfc reduce_window_sum reduce_window_max reduce_window copy copy_p psum pvary
-    unstack optimization_barrier
+    unstack optimization_barrier tile
+    psum_invariant all_gather all_gather_invariant ppermute all_to_all reduce_scatter pbroadcast
     """
 )
 NEVER = words(
@@ -48,6 +49,11 @@ def is_float(aval) -> bool:
     """Whether a value of this type can carry a derivative."""
     dtype = getattr(aval, "dtype", None)
     return dtype is not None and jnp.issubdtype(dtype, jnp.inexact)
+
+
+def is_short(atom) -> bool:
+    """Whether a variable or literal is a float of 16 bits or fewer."""
+    return is_float(atom.aval) and atom.aval.dtype.itemsize < 4
 
 
 def shape(atom) -> tuple[int, ...]:

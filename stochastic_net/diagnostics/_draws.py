@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics._flow import Draw, Flow
+from stochastic_net.diagnostics._keys import is_key
+from stochastic_net.diagnostics._source import calls_users
 
 if TYPE_CHECKING:
     from stochastic_net.diagnostics._walk import Walk
@@ -16,9 +18,15 @@ def group_of(walk: "Walk", eqn: JaxprEqn) -> tuple[int, ...]:
     What it does with the key inside (JAX's are private functions) is its own business.
     """
     for index, outer in enumerate(walk.calls):
-        if outer.params.get("name", "").startswith("_"):
+        if is_sampler(outer):
             return tuple(map(id, walk.calls[: index + 1]))
     return walk.place(eqn)
+
+
+def is_sampler(eqn: JaxprEqn) -> bool:
+    """Whether this calls one of JAX's samplers: a private function that takes a key."""
+    private = eqn.params.get("name", "").startswith("_")
+    return private and any(is_key(a.aval) for a in eqn.invars) and not calls_users(eqn)
 
 
 def draw(
@@ -46,7 +54,9 @@ def draw(
     shards = around & ~_loop_bits(walk)
     draw.still = bool((around & _loop_bits(walk)) & ~ins[0].vary)
     alone = shards & ~ins[0].vary or len(eqn.invars[0].aval.shape) < _mapped(walk, eqn)
+    draw.bits = (*walk.calls, eqn)
     born = eqn.primitive.name == "random_gamma"
+    draw.chain = draw.bits if born else draw.chain
     return [
         out._replace(
             info=out.info | draw.bit,
@@ -61,8 +71,7 @@ def draw(
 def _sampler(walk: "Walk", eqn: JaxprEqn) -> str:
     """The function of the library that the user calls to draw."""
     called_ = walk.where(eqn).called.rpartition(".")
-    names = [e.params.get("name", "") for e in walk.calls if e.primitive.name in ("jit", "pjit")]
-    law = next((n.lstrip("_") for n in names if n.startswith("_")), "")
+    law = next((e.params["name"].lstrip("_") for e in walk.calls if is_sampler(e)), "")
     if called_[2] in ("sample", "rsample", "__call__", "bind"):
         return f"{called_[0]}.{called_[2]}".lstrip(".")
     return called_[2] or law or "random bits"
@@ -93,8 +102,8 @@ def birth(walk: "Walk", eqn: JaxprEqn, out: Flow, var) -> Flow:
     operand: Any = eqn.invars[0].aval
     if getattr(operand.dtype, "kind", "") != "u":
         return out
-    if var.aval.dtype.itemsize < 4:
-        for draw in walk.draws.values():
-            if draw.bit & noise:
-                draw.low = str(var.aval.dtype)
+    for draw in walk.draws.values():
+        if draw.bit & noise:
+            draw.chain = draw.chain or (*walk.calls, eqn)
+            draw.low = str(var.aval.dtype) if var.aval.dtype.itemsize < 4 else draw.low
     return out._replace(diff=out.diff | noise)

@@ -17,7 +17,8 @@ _KINDS = {
     **dict.fromkeys(("floor", "ceil", "round", "sign"), "rounding"),
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge", "is_finite"), "comparison"),
     **dict.fromkeys(("argmax", "argmin", "sort", "top_k"), "argmax"),
-    "convert_element_type": "integer",
+    **dict.fromkeys(("eq_to", "lt_to", "le_to"), "comparison"),
+    **dict.fromkeys(("convert_element_type", "bitcast_convert_type"), "integer"),
     "mul": "zero_factor",
     "while": "while_loop",
 }
@@ -27,6 +28,7 @@ _ADDITIVE = words(
     squeeze slice convert_element_type copy pvary psum expand_dims
     """
 )
+SUMS = frozenset(("add", "sub", "add_any"))
 TESTS = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
 _PRODUCTS = frozenset(("mul", "dot_general"))
 _SELDOM = frozenset(("is_finite", "eq", "ne"))  # true or false but for values of no probability
@@ -73,7 +75,7 @@ def end(walk: "Walk", eqn, out: Flow, ended: int, joined: Flow, kind: str, why: 
     cut.ended |= ended
     opened = out.open
     if name.startswith("custom_") or (name == "stop_gradient" and not stops_exactly(eqn)):
-        walk.on_purpose |= ended & walk.leaves
+        walk.on_purpose |= 0 if walk.sampling(eqn) else ended & walk.leaves
     if name == "stop_gradient":
         out = out._replace(stopped=out.stopped | out.open)
         opened = 0  # said by the user, and therefore not a silent end
@@ -96,9 +98,9 @@ def _unhealed(walk: "Walk", lost: int, diff: int, name: str) -> int:
 def settle(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], out: Flow, var) -> Flow:
     """Open cuts that this operation makes up for, and terms that estimate their gradient."""
     name = eqn.primitive.name
-    if out.stopped and name in ("add", "sub", "add_any"):
-        out = _straight_through(walk, ins, out)
-    if name in ("add", "sub", "add_any"):  # the pieces of a spline, one of which is made up for
+    if name in SUMS:
+        out = _straight_through(walk, ins, _put_in(walk, name, ins, out))
+        # the pieces of a spline, one of which is made up for
         out = out._replace(open=out.open & ~out.made_up)
     if not out.open or name in _ADDITIVE or len(ins) < 2:
         return out
@@ -127,6 +129,22 @@ def _straight_through(walk: "Walk", ins: list[Flow], out: Flow) -> Flow:
         if any(f.diff & cut.ended & walk.watched and not f.stopped & cut.bit for f in ins):
             out = out._replace(declared=out.declared | cut.bit)
     return out
+
+
+def _put_in(walk: "Walk", name: str, ins: list[Flow], out: Flow) -> Flow:
+    """choice + x - stop_gradient(x): the value is the choice's, the gradient that of x."""
+    if name == "sub" and ins[1].number in terms(ins[0]) and not ins[1].diff & walk.watched:
+        out = out._replace(given=out.given | (ins[0].diff & walk.watched))
+    for cut in walk.cuts_in(out.open) if out.given else []:
+        if cut.ended & out.given:
+            out = out._replace(declared=out.declared | cut.bit)
+            walk.on_purpose |= cut.ended & walk.leaves
+    return out
+
+
+def terms(flow: Flow) -> frozenset:
+    """The numbers of what is added up in a value."""
+    return flow.terms or frozenset((flow.number,) if flow.number is not None else ())
 
 
 def _in_wald(walk: "Walk") -> bool:

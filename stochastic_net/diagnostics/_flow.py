@@ -30,6 +30,7 @@ class Flow(NamedTuple):
     joint: int = 0  # open cuts that the derivative in their own parameters depends on
     declared: int = 0  # open cuts of which a score-function term is part
     stopped: int = 0  # open cuts that a stop_gradient hides
+    given: int = 0  # sources whose derivative x - stop_gradient(x) puts in by hand
     risk: int = 0  # dangerous operations this comes from
     same: int = 0  # draws that vmap or shard_map repeats in every row
     spread: int = 0  # of these, the ones already repeated
@@ -40,6 +41,7 @@ class Flow(NamedTuple):
     key: Any = None  # which key this is, or is made of
     number: Any = None  # equal for equal values
     test: Any = None  # (comparison, number, bound) of a boolean
+    terms: frozenset = frozenset()  # the numbers of what was added up to it
 
 
 BITS = Flow._fields.index("range")  # how many of the fields are sets
@@ -59,6 +61,8 @@ class Draw:
     low: str = ""  # its dtype, where that has 16 bits or fewer
     name: str = ""
     constant: bool = False  # its key comes from none of the arguments
+    chain: tuple[JaxprEqn, ...] = ()  # the calls around where it becomes a number, and that
+    bits: tuple[JaxprEqn, ...] = ()  # those around its random bits, and those
 
 
 @dataclasses.dataclass
@@ -91,6 +95,7 @@ class Danger:
     result: Any = None
     sampler: bool = False  # inside a sampler of a library, whose business it is
     guarded: Source | None = None  # a `where` around it, which does not protect the derivative
+    hidden: Source | None = None  # a `where` that may take it out of the value
 
 
 def together(*flows: Flow) -> Flow:

@@ -1,12 +1,16 @@
 """The flow of derivatives, small enough to draw: arguments, draws, where it ends, the output."""
 
+import math
 from typing import Literal, NamedTuple
 
 from stochastic_net.diagnostics._finding import Finding
+from stochastic_net.diagnostics._flow import Draw
+from stochastic_net.diagnostics._gradients import ArgumentGradient, DrawGradient
 from stochastic_net.diagnostics._structure import Structure
 from stochastic_net.diagnostics._trace import Program
 
 Kind = Literal["argument", "draw", "cut", "output"]
+_OF_KEYS = ("key_reuse", "loop_key", "shared_key", "constant_key")
 _MOST = 10  # of one kind; what is more is drawn together
 
 
@@ -40,9 +44,14 @@ class _Group(NamedTuple):
 
 
 def graph(
-    program: Program, found: Structure, findings: list[Finding], signals: dict[str, float]
+    program: Program,
+    found: Structure,
+    findings: list[Finding],
+    arguments: list[ArgumentGradient],
+    draws: list[DrawGradient],
 ) -> Graph:
-    """Arrows are good where derivatives pass; signal-to-noise is written on those of arguments."""
+    """Arrows are good where derivatives pass; on them is the signal-to-noise ratio."""
+    signals = {a.name: a.signal for a in arguments if not math.isnan(a.signal)}
     groups = _groups(program)
     nodes: list[Node] = []
     edges: list[Edge] = []
@@ -79,17 +88,34 @@ def graph(
             if ends.get(place, 0) & group.bits:
                 edges.append(Edge(box, end, False))
     known: dict[str, int] = {}
-    for draw in found.draws:
-        label = f"{draw.name}\n{draw.source}"
+    for draw, walked in zip(draws, found.draws, strict=True):
+        label = f"{draw.name}\n{draw.place}"
         if label in known or len(known) >= _MOST:
             continue
-        known[label] = box = add(Node("draw", label, True))
-        place = draw.source.file, draw.source.line
-        if place in boxes and cuts[place].draw:
-            edges.append(Edge(box, boxes[place], False))
+        end = _end_of(walked, boxes, cuts, found)
+        misused = [
+            f.kind
+            for f in findings
+            if f.kind in _OF_KEYS and (f.file, f.line) == (draw.file, draw.line)
+        ]
+        label_and_fault = "\n".join([label, *misused[:1]])
+        known[label] = box = add(Node("draw", label_and_fault, not misused))
+        on_arrow = "" if math.isnan(draw.signal) else _written(draw.signal)
+        on_arrow = on_arrow if draw.passes else "no derivative"
+        if end is None:
+            edges.append(Edge(box, output, draw.passes, on_arrow))
         else:
-            edges.append(Edge(box, output, True))
+            edges.append(Edge(box, end, False))
     return Graph(nodes, edges)
+
+
+def _end_of(draw: Draw, boxes: dict, cuts: dict, found: Structure) -> int | None:
+    """The box at which what a draw has to pass on ends."""
+    for cut in found.walk.cuts.values():
+        place = cut.source.file, cut.source.line
+        if place in boxes and cuts[place].draw and cut.noise & draw.bit:
+            return boxes[place]
+    return None
 
 
 def _groups(program: Program) -> list[_Group]:
@@ -111,5 +137,8 @@ def _signal(program: Program, group: _Group, signals: dict[str, float]) -> str:
     found = sorted(signals[name] for name in leaves if name in signals)
     if not found:
         return ""
-    middle = found[len(found) // 2]
-    return "exact" if middle == float("inf") else f"SNR {middle:.2g}"
+    return _written(found[len(found) // 2])
+
+
+def _written(signal: float) -> str:
+    return "exact" if signal == math.inf else f"SNR {signal:.2g}"

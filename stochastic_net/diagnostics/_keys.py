@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+from jax.extend import core
 from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics._derivative import shape
@@ -21,6 +22,19 @@ def is_key(aval) -> bool:
     """Whether a value is a typed key."""
     dtype = getattr(aval, "dtype", None)
     return dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+
+
+_CARRIERS = _PASS | words("slice dynamic_slice gather unstack scan while cond jit pjit shard_map")
+
+
+def wrapped_again(eqn: JaxprEqn, program: core.Jaxpr | None) -> bool:
+    """Whether raw key data is only passed on as a key, as `jax.random.PRNGKey` makes it."""
+    eqns = program.eqns if program is not None else []
+    users = [e for e in eqns if any(a is v for a in e.invars for v in eqn.outvars)]
+    passed = [e for e in users if e.primitive.name in _PASS and e.primitive.name != "random_wrap"]
+    return all(e.primitive.name in _CARRIERS for e in users) and all(
+        wrapped_again(e, program) for e in passed
+    )
 
 
 def next_key(eqn: JaxprEqn, index: int, key: Any, others: list, place: tuple) -> Any:
@@ -71,3 +85,25 @@ def _both(one: tuple, two: tuple) -> bool:
     """Whether two places are not in different branches of one `cond`."""
     other = dict(two)
     return all(other.get(place, branch) == branch for place, branch in one)
+
+
+def described(key: Any, names: dict[Any, str]) -> str:
+    """A key as the user would write it, `names` being those of keys among the arguments."""
+    if key in names:
+        return names[key]
+    match key:
+        case ("key",):
+            return "key"
+        case ("child", parent, int(number)):
+            return f"{described(parent, names)}[{number}]"
+        case ("child", parent, _):
+            return f"{described(parent, names)}[...]"
+        case ("split", parent):
+            return f"split({described(parent, names)})"
+        case ("x" | "carry", *_):
+            return "one a step"
+        case ("constant" | "new", *_):
+            return "in the code"
+        case (str(), tuple() as parent, *_):
+            return f"{described(parent, names)}[...]"
+    return "?"

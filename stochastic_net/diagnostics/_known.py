@@ -6,15 +6,16 @@ from jax.extend import core
 from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics import _range
+from stochastic_net.diagnostics._arithmetic import after
 from stochastic_net.diagnostics._choice import chosen
 from stochastic_net.diagnostics._dangers import exposed
 from stochastic_net.diagnostics._derivative import is_float
-from stochastic_net.diagnostics._draws import birth
-from stochastic_net.diagnostics._ends import TESTS
+from stochastic_net.diagnostics._draws import birth, is_sampler
+from stochastic_net.diagnostics._ends import SUMS, TESTS, terms
 from stochastic_net.diagnostics._flow import Danger, Flow
 from stochastic_net.diagnostics._keys import is_key, next_key
 from stochastic_net.diagnostics._rows import rows
-from stochastic_net.diagnostics._source import is_direct
+from stochastic_net.diagnostics._source import Source, is_direct
 from stochastic_net.diagnostics._words import words
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def detail(walk: "Walk", eqn: JaxprEqn, index: int, out: Flow, ins: list[Flow]) 
         out = out._replace(number=ins[0].number, test=ins[0].test)
     else:
         out = out._replace(number=(walk.place(eqn), index), test=None)
+    if name in SUMS:
+        out = out._replace(terms=frozenset().union(*map(terms, ins)))
     if name in TESTS:
         out = out._replace(test=(name, ins[0].number, ins[1].number, ins[0].range, ins[1].range))
     if name == "is_finite":
@@ -59,7 +62,7 @@ def _range_of(walk: "Walk", eqn: JaxprEqn, ins: list[Flow]) -> _range.Range:
     if name == "convert_element_type" and not is_float(eqn.outvars[0].aval):
         return _range.ANY if not is_float(eqn.invars[0].aval) else ranges[0]
     squared = name == "mul" and ins[0].number is not None and ins[0].number == ins[1].number
-    return _range.after(eqn, ranges, squared)
+    return after(eqn, ranges, squared)
 
 
 def endanger(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], outs: list[Flow]) -> list[Flow]:
@@ -77,16 +80,25 @@ def endanger(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], outs: list[Flow]) -> 
             danger = walk.dangers[place]
             danger.sources |= flow.diff
             danger.zero, danger.below = zero, below
-            danger.sampler = _sampling(walk) or not is_direct(walk.calls, eqn)
+            inside = any(map(is_sampler, walk.calls))
+            danger.sampler = inside or not is_direct(walk.calls, eqn)
             danger.layer, danger.result = bool(flow.layer), outs[0].number
             outs = [out._replace(risk=out.risk | danger.bit) for out in outs]
-    if name == "select_n" and len(ins) == 3 and ins[0].test is not None:
-        test = ins[0].test
+    if name == "select_n" and len(ins) == 3 and outs[0].risk and _is_where(walk, eqn):
         for danger in walk.dangers.values():
-            about = {danger.operand, danger.result} & {test[1], test[2]}
-            if danger.bit & outs[0].risk and about and _is_where(walk, eqn):
-                danger.guarded = walk.where(eqn)
+            if danger.bit & outs[0].risk:
+                _guard(walk.where(eqn), danger, ins)
     return outs
+
+
+def _guard(source: Source, danger: Danger, ins: list[Flow]) -> None:
+    """Note that a `where` chooses between what is dangerous and something else."""
+    test, *cases = ins
+    compared = set(test.test[1:3]) if test.test is not None else set()
+    if {danger.operand, danger.result} & compared:
+        danger.guarded = source
+    elif test.info & danger.sources and not all(danger.bit & case.risk for case in cases):
+        danger.hidden = source
 
 
 def _is_where(walk: "Walk", eqn: JaxprEqn) -> bool:
@@ -96,14 +108,6 @@ def _is_where(walk: "Walk", eqn: JaxprEqn) -> bool:
         "select",
         "select_n",
         "_where",
-    )
-
-
-def _sampling(walk: "Walk") -> bool:
-    """Whether this is inside one of JAX's samplers: a private function that takes a key."""
-    return any(
-        e.params.get("name", "").startswith("_") and any(is_key(a.aval) for a in e.invars)
-        for e in walk.calls
     )
 
 

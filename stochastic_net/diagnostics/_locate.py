@@ -9,7 +9,7 @@ from jax.extend.core import JaxprEqn
 from stochastic_net._types import Array
 from stochastic_net.diagnostics._derivative import bind, is_float
 from stochastic_net.diagnostics._flow import Danger, Place
-from stochastic_net.diagnostics._numbers import Objective
+from stochastic_net.diagnostics._objective import Objective
 
 _INLINE = frozenset(("jit", "pjit", "closed_call", "remat2", "checkpoint"))
 _FLAT = {  # where an elementwise operation has a derivative of exactly zero

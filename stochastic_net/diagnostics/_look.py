@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 GOOD, BAD, DOUBTFUL, QUIET = "#1f6f8b", "#b3261e", "#c1652f", "#777777"
+PASSES = "#1b7f4b"  # a green, beside a red that is dashed for who sees no difference
 
 
 def short(name: str, width: int = 46) -> str:

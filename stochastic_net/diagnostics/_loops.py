@@ -39,7 +39,7 @@ def branch(walk: Walk, eqn: JaxprEqn, ins: list[Flow]) -> list[Flow]:
 @handles("scan")
 def scan(walk: Walk, eqn: JaxprEqn, ins: list[Flow]) -> list[Flow]:
     """The body until what is carried depends on nothing new."""
-    consts, carried = _counts(eqn)
+    consts, carried = counts(eqn)
     program, bit = eqn.params["jaxpr"], walk.loop(eqn)
     fixed, carry, xs = ins[:consts], ins[consts:][:carried], ins[consts + carried :]
     xs = [_each(f, bit, ("x", walk.place(eqn), i)) for i, f in enumerate(xs)]
@@ -61,15 +61,9 @@ def loop(walk: Walk, eqn: JaxprEqn, ins: list[Flow]) -> list[Flow]:
         out = out._replace(
             info=out.info | test.info, lost=out.lost | test.lost, open=out.open | test.open
         )
-        if is_float(var.aval) and after_step.diff & walk.watched:
-            out = end(
-                walk,
-                eqn,
-                out._replace(diff=out.diff & ~walk.leaves),
-                after_step.diff & walk.leaves,
-                out,
-                "",
-            )
+        if is_float(var.aval) and out.diff & walk.watched:
+            moving = out.diff & walk.leaves
+            out = end(walk, eqn, out._replace(diff=out.diff & ~walk.leaves), moving, out, "")
         after.append(out)
     return after
 
@@ -97,7 +91,7 @@ def _each(flow: Flow, bit: int, name: tuple) -> Flow:
     return flow._replace(vary=flow.vary | bit, key=key, number=name, test=None)
 
 
-def _counts(eqn: JaxprEqn) -> tuple[int, int]:
+def counts(eqn: JaxprEqn) -> tuple[int, int]:
     """How many operands of a scan are constants, and how many are carried.
 
     The names of the parameters changed between JAX 0.10 and 0.12; ranks tell, for what is scanned

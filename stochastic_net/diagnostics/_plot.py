@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from stochastic_net.diagnostics._graph import Graph, Node
-from stochastic_net.diagnostics._look import BAD, GOOD, QUIET, figure, short
+from stochastic_net.diagnostics._look import BAD, PASSES, QUIET, figure, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -11,26 +11,30 @@ if TYPE_CHECKING:
 _COLUMN = {"argument": 0.0, "draw": 0.0, "cut": 1.0, "output": 2.0}
 _BOX = {"argument": "round,pad=0.35", "draw": "round4,pad=0.35", "output": "round,pad=0.35"}
 _ALIGN = {0.0: "right", 1.0: "center", 2.0: "left"}
-_HALF = 0.25  # of the width of a box in the middle
+_LEGEND = (
+    "green: the derivative passes, red: it ends, grey: draws. "
+    "SNR: mean gradient over its deviation from key to key"
+)
 
 
 def draw(graph: Graph) -> "Figure":
     """Arguments and draws to the left, where gradients end in the middle, the output right."""
     places = _places(graph.nodes)
     lowest, highest = min(y for _, y in places), max(y for _, y in places)
-    canvas = figure(9, 0.9 + 0.6 * (highest - lowest + 1))
+    canvas = figure(9, 1.1 + 0.6 * (highest - lowest + 1))
     axes = canvas.subplots()
     axes.set_axis_off()
     axes.set_xlim(-0.62, 2.6)
-    axes.set_ylim(lowest - 0.5, highest + 0.5)
+    axes.set_ylim(lowest - 0.9, highest + 0.5)
     for edge in graph.edges:
         (x, y), (to_x, to_y) = places[edge.start], places[edge.end]
         start, end = graph.nodes[edge.start], graph.nodes[edge.end]
-        x = x + (_HALF if start.kind == "cut" else 0.04)
-        to_x = to_x - (_HALF if end.kind == "cut" else 0.04)
-        quiet = start.kind == "draw" and edge.good
-        colour = (QUIET if quiet else GOOD) if edge.good else BAD
-        style = {"arrowstyle": "-|>", "color": colour, "lw": 1.6, "ls": "-" if edge.good else "--"}
+        x = x + (_half(start) if start.kind == "cut" else 0.04)
+        to_x = to_x - (_half(end) if end.kind == "cut" else 0.04)
+        quiet = start.kind == "draw" and end.kind == "output"
+        colour = QUIET if quiet else (PASSES if edge.good else BAD)
+        line = "-" if edge.good else (":" if quiet else "--")
+        style = {"arrowstyle": "-|>", "color": colour, "lw": 1.6, "ls": line}
         axes.annotate("", xy=(to_x, to_y), xytext=(x, y), arrowprops=style)
         if edge.label:
             at_x, at_y = 0.8 * x + 0.2 * to_x, 0.8 * y + 0.2 * to_y
@@ -43,7 +47,7 @@ def draw(graph: Graph) -> "Figure":
                 bbox={"fc": "white", "ec": "none", "pad": 0.8},
             )
     for node, (x, y) in zip(graph.nodes, places, strict=True):
-        colour = QUIET if node.kind == "draw" else (GOOD if node.good else BAD)
+        colour = QUIET if node.kind == "draw" and node.good else (PASSES if node.good else BAD)
         axes.text(
             *(x, y, "\n".join(map(_label, node.label.split("\n")))),
             ha=_ALIGN[_COLUMN[node.kind]],
@@ -52,7 +56,13 @@ def draw(graph: Graph) -> "Figure":
             color=colour,
             bbox={"boxstyle": _BOX.get(node.kind, "square,pad=0.4"), "fc": "white", "ec": colour},
         )
+    axes.text(-0.62, lowest - 0.75, _LEGEND, fontsize=7, color=QUIET, va="center")
     return canvas
+
+
+def _half(node: Node) -> float:
+    """Of the width of a box."""
+    return 0.035 + 0.0095 * max(map(len, map(_label, node.label.split("\n"))))
 
 
 def _label(line: str) -> str:

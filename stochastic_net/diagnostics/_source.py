@@ -4,6 +4,7 @@ import functools
 import linecache
 import os
 import pathlib
+import traceback
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -73,15 +74,20 @@ def _chain(calls: Iterable[JaxprEqn], eqn: JaxprEqn) -> tuple[Source, JaxprEqn]:
 
 
 def _innermost(eqn: JaxprEqn) -> Source:
-    traceback = eqn.source_info.traceback
     inner = None
-    for frame in traceback.frames if traceback else ():
+    for frame in _frames(eqn):
         if is_users(frame.file_name):
             called = inner.function_name.rpartition("<locals>.")[2] if inner else ""
             return Source(frame.file_name, frame.line_num, frame.function_name, called)
         if not _is_machinery(frame):
             inner = frame
     return NOWHERE
+
+
+def _frames(eqn: JaxprEqn) -> list:
+    """Of the calls that made an equation, the innermost first."""
+    found = eqn.source_info.traceback
+    return list(found.frames) if found else []
 
 
 def _is_machinery(frame) -> bool:
@@ -102,8 +108,8 @@ def is_jax(eqn: JaxprEqn) -> bool:
     return _file_of_body(eqn).startswith(_JAX)
 
 
-def rule_is_users(eqn: JaxprEqn) -> bool:
-    """Whether a function with a derivative rule of its own is the user's."""
+def calls_users(eqn: JaxprEqn) -> bool:
+    """Whether what an equation calls is a function of the user's."""
     return is_users(_file_of_body(eqn) or _JAX)
 
 
@@ -121,8 +127,7 @@ def is_direct(calls: Iterable[JaxprEqn], eqn: JaxprEqn) -> bool:
     Functions of libraries mostly know what they do at 0.
     """
     source, made_by = _chain(calls, eqn)
-    traceback = made_by.source_info.traceback
-    for frame in traceback.frames if traceback else ():
+    for frame in _frames(made_by):
         if not frame.file_name.startswith(_JAX):
             if not is_users(frame.file_name):
                 return False
@@ -131,18 +136,43 @@ def is_direct(calls: Iterable[JaxprEqn], eqn: JaxprEqn) -> bool:
     return name in _DIRECT or "operator" in name or "binary_op" in name or name in ("bind", "")
 
 
+_TREES = (f"{os.sep}tree_util.py", f"{os.sep}tree.py")  # jax.tree.map(stop_gradient, params)
+
+
 def stops_exactly(eqn: JaxprEqn) -> bool:
     """Whether a stop_gradient is one of JAX's or Flax's own, which change no derivative.
 
     (A softmax takes its maximum off, a batch norm keeps its averages.)
     """
-    traceback = eqn.source_info.traceback
-    frames = list(traceback.frames) if traceback else []
+    frames = _frames(eqn)
     last = max((i for i, f in enumerate(frames) if f.function_name == "stop_gradient"), default=-1)
     if last + 1 >= len(frames) or last < 0:
         return False
-    file = frames[last + 1].file_name
+    outside = (f for f in frames[last + 1 :] if not f.file_name.endswith(_TREES))
+    file = next((f.file_name for f in outside), "")
     return file.startswith(_JAX) or f"{os.sep}flax{os.sep}" in file
+
+
+def raised_at(error: BaseException) -> Source:
+    """The user's line whose operation raised when it was differentiated.
+
+    JAX raises with the traceback of the operation as the cause of the error.
+    """
+    found: BaseException | None = error
+    source = NOWHERE
+    while found is not None:
+        frames = traceback.extract_tb(found.__traceback__)
+        ours = [f for f in frames if is_users(f.filename) and f.lineno]
+        if ours:
+            source = Source(ours[-1].filename, ours[-1].lineno or 0, ours[-1].name)
+        found = found.__cause__ or found.__context__
+    return source
+
+
+def samples(eqn: JaxprEqn) -> bool:
+    """Whether what an equation calls is one of this library's samplers, or it is made by one."""
+    made = next((f.file_name for f in _frames(eqn) if not f.file_name.startswith(_JAX)), "")
+    return (_file_of_body(eqn) or made).startswith(_HOUSE + "random" + os.sep)
 
 
 def name_of_rule(eqn: JaxprEqn) -> str:

@@ -3,34 +3,16 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from stochastic_net._types import Array, Key, PyTree
+from stochastic_net._types import Key, PyTree
 from stochastic_net.diagnostics._derivative import is_float
-from stochastic_net.diagnostics._keys import is_key
+from stochastic_net.diagnostics._leaves import Leaf, aval, is_array, is_state, variables
 
 _KEY_NAMES = ("key", "rng", "rng_key", "prng_key", "seed", "rngs")
-_COLLECTIONS = ("batch_stats", "cache", "intermediates", "stats")
-
-
-@dataclasses.dataclass(frozen=True)
-class Leaf:
-    """One array of the arguments."""
-
-    name: str
-    value: Any
-    argument: str  # the parameter of f that it belongs to
-    watched: bool  # whether its derivative is asked for
-
-    @property
-    def is_key(self) -> bool:
-        """Whether it is a typed key."""
-        return is_key(jax.typeof(self.value)) if not isinstance(self.value, float) else False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +53,12 @@ def trace(f: Callable, args: Sequence, key: Key, argnums: int | Sequence[int] | 
     for i, (name, arg) in enumerate(zip(names, args, strict=True)):
         found, structure = jax.tree_util.tree_flatten_with_path(arg)
         structures.append(structure)
-        states = _variables(arg)
+        states = variables(arg)
         for path, value in found:
-            arrays.append(_is_array(value))
+            arrays.append(is_array(value))
             if arrays[-1]:
-                known = _is_state(path, states, found)
-                watched = (
-                    i in chosen and not known and is_float(_aval(value)) and np.size(value) > 0
-                )
+                known = is_state(path, states, found)
+                watched = i in chosen and not known and is_float(aval(value)) and np.size(value) > 0
                 shown = name + jax.tree_util.keystr(path).removesuffix(".value")
                 leaves.append(Leaf(shown, value, name, watched))
     if not any(leaf.watched for leaf in leaves):
@@ -132,18 +112,10 @@ def _name(f: Callable) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-def _aval(value: Any):
-    return jax.typeof(value) if not isinstance(value, np.ndarray) else jnp.asarray(value)
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, Array | np.ndarray | np.generic | float)
-
-
 def _with_modules(f: Callable, args: list) -> tuple[Callable, list, list[str], int | None]:
     """A module that is called is an argument like any other: it holds parameters."""
     names = _parameters(f, len(args))
-    if not any(map(_is_array, jax.tree.leaves(f))):
+    if not any(map(is_array, jax.tree.leaves(f))):
         return f, args, names, None
     return (lambda g, *rest, **options: g(*rest, **options)), [f, *args], ["net", *names], 0
 
@@ -168,8 +140,9 @@ def _key_place(f: Callable, given: int) -> str | None:
     free = [p for i, p in enumerate(positional) if i >= given or p.kind is p.KEYWORD_ONLY]
     for name in _KEY_NAMES:
         for parameter in free:
-            if parameter.name == name:
-                return "" if parameter.kind is parameter.POSITIONAL_ONLY else name
+            if parameter.name == name:  # by position if it can: a wrapper may take no keywords
+                next_ = positional.index(parameter) == given
+                return "" if next_ and parameter.kind is not parameter.KEYWORD_ONLY else name
     needed = [p for p in free if p.default is p.empty]
     if len(needed) == 1:
         return "" if needed[0].kind is not needed[0].KEYWORD_ONLY else needed[0].name
@@ -186,29 +159,3 @@ def _chosen(argnums: int | Sequence[int] | None, count: int, module: int | None)
         if not -(count - shift) <= number < count - shift:
             raise ValueError(f"argnums {number} of a call with {count - shift} arguments.")
     return {n % (count - shift) + shift for n in numbers} | ({0} if shift else set())
-
-
-def _is_variable(x: object) -> bool:
-    """A variable of Flax, known without importing it."""
-    kinds = type(x).__mro__
-    return any(c.__name__ == "Variable" and c.__module__.startswith("flax") for c in kinds)
-
-
-def _variables(arg: PyTree) -> dict[tuple, bool]:
-    """The paths of Flax variables, and whether each is a parameter."""
-    found = jax.tree_util.tree_leaves_with_path(arg, is_leaf=_is_variable)
-    return {
-        path: any(c.__name__ == "Param" for c in type(x).__mro__)
-        for path, x in found
-        if _is_variable(x)
-    }
-
-
-def _is_state(path: tuple, states: dict[tuple, bool], leaves: list) -> bool:
-    """Whether a leaf is a statistic or a counter rather than a parameter."""
-    for end in range(len(path) + 1):
-        if path[:end] in states:
-            return not states[path[:end]]
-    first = getattr(path[0], "key", None) if path else None
-    tops = {getattr(other[0], "key", None) for other, _ in leaves if other}
-    return "params" in tops and first in _COLLECTIONS

@@ -1,6 +1,8 @@
 """Walk a program and follow what every value depends on, into all that it calls."""
 
+import functools
 from collections.abc import Callable, Sequence
+from operator import or_
 from typing import Any
 
 import jax
@@ -8,18 +10,16 @@ from jax.extend import core
 from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics import _range
-from stochastic_net.diagnostics._choice import softplus
-from stochastic_net.diagnostics._derivative import called, derivative
+from stochastic_net.diagnostics._derivative import derivative, is_short
 from stochastic_net.diagnostics._draws import draw, group_of
 from stochastic_net.diagnostics._ends import join
 from stochastic_net.diagnostics._flow import Cut, Danger, Draw, Flow, Place
-from stochastic_net.diagnostics._keys import is_key
+from stochastic_net.diagnostics._keys import is_key, wrapped_again
 from stochastic_net.diagnostics._known import detail, endanger
 from stochastic_net.diagnostics._source import (
     Source,
     locate,
-    name_of_rule,
-    rule_is_users,
+    samples,
 )
 from stochastic_net.diagnostics._words import words
 
@@ -39,11 +39,13 @@ class Walk:
         self.shared: dict[Place, tuple[int, Source]] = {}
         self.split: dict[Place, tuple[Any, Source, Any, tuple]] = {}
         self.on_purpose = 0  # leaves that stop_gradient or a rule ends some derivative of
+        self.rounded = 0  # leaves that go through floats of 16 bits
         self.jumps = 0  # leaves as which move, what a sampler returns jumps
         self.flats: dict[Place, tuple[str, Source, int]] = {}
         self.rules: dict[Place, Source] = {}  # derivative rules of the user's
         self.equations: dict[Place, tuple] = {}  # of what derivatives go through
         self.opaque: dict[Place, Source] = {}
+        self.program: core.Jaxpr | None = None  # which is being walked
         self.calls: tuple[JaxprEqn, ...] = ()
         self.branches: tuple[tuple[int, int], ...] = ()
         self.around: list[int] = []  # the loops and shards around, by their bit
@@ -61,9 +63,11 @@ class Walk:
                 return Flow(range=_range.of_constant(atom.val), number=("is", str(atom.val)))
             return state[atom]
 
+        before, self.program = self.program, program
         for eqn in program.eqns:
             outs = self._equation(eqn, [read(atom) for atom in eqn.invars])
             state.update(zip(eqn.outvars, outs, strict=True))
+        self.program = before
         return [read(atom) for atom in program.outvars]
 
     def _constant(self, var, value) -> Flow:
@@ -82,9 +86,6 @@ class Walk:
         handler = _HANDLERS.get(eqn.primitive.name)
         if handler is not None:
             return handler(self, eqn, ins)
-        inner = called(eqn)
-        if inner is not None:
-            return self._call(eqn, inner, ins)
         return self._operation(eqn, ins)
 
     # Calls
@@ -100,59 +101,6 @@ class Walk:
         self.calls, self.branches = before
         return outs
 
-    def _call(self, eqn: JaxprEqn, inner: core.Jaxpr, ins: list[Flow]) -> list[Flow]:
-        names = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-        closed = next(eqn.params[name] for name in names if name in eqn.params)
-        name = eqn.primitive.name
-        if name.startswith("custom_"):
-            return self._own(eqn, closed, ins)
-        if name == "shard_map":
-            return self._shards(eqn, closed, ins)
-        outs = self.inside(eqn, closed, ins)
-        law = _LAWS.get(eqn.params.get("name", ""))
-        if law is not None:  # its bounds are known better than arithmetic on bits knows them
-            outs = [flow._replace(range=law) for flow in outs]
-        return outs
-
-    def _own(self, eqn: JaxprEqn, closed, ins: list[Flow]) -> list[Flow]:
-        """A function with a derivative rule of its own: the rule counts, not what is inside."""
-        known = self.size
-        self.own_rule += 1
-        inner = self.inside(eqn, closed, ins)
-        self.own_rule -= 1
-        mask = derivative(eqn)
-        if not self.own_rule and rule_is_users(eqn):
-            self.rules[self.place(eqn)] = self.where(eqn)
-        new = ((1 << self.size) - 1) & ~((1 << known) - 1)
-        outs = join(self, eqn, ins, mask)
-        for out, flow in zip(outs, inner, strict=True):
-            self.on_purpose |= out.diff & ~flow.diff & self.leaves  # a derivative it has not
-            for cut in self.cuts_in(flow.lost):
-                self.jumps |= cut.ended & out.diff & self.leaves
-        if name_of_rule(eqn) in ("relu", "relu6") and outs[0].diff & self.watched:
-            self.flats[self.place(eqn)] = ("relu", self.where(eqn), outs[0].diff)
-        is_softplus = name_of_rule(eqn) == "logaddexp"
-        return [
-            out._replace(
-                diff=out.diff | (flow.diff & new),
-                info=out.info | flow.info,
-                logged=out.logged | (flow.logged & out.diff),
-                range=softplus(ins) if is_softplus else flow.range,
-                key=flow.key,
-            )
-            for out, flow in zip(outs, inner, strict=True)
-        ]
-
-    def _shards(self, eqn: JaxprEqn, closed, ins: list[Flow]) -> list[Flow]:
-        bit = self.loop(eqn)
-        specs = eqn.params.get("in_specs") or eqn.params.get("in_names", ())
-        split = [bool(tuple(filter(None, spec))) for spec in specs]
-        ins = [f._replace(vary=f.vary | bit) if s else f for f, s in zip(ins, split, strict=True)]
-        self.around.append(bit)
-        outs = self.inside(eqn, closed, ins)
-        self.around.pop()
-        return outs
-
     def loop(self, eqn: JaxprEqn) -> int:
         """The bit of a loop or of a map over shards."""
         place = self.place(eqn)
@@ -163,6 +111,14 @@ class Walk:
     def place(self, eqn: JaxprEqn) -> Place:
         """Which equation this is, of all in the program."""
         return (*map(id, self.calls), id(eqn))
+
+    def sampling(self, eqn: JaxprEqn) -> bool:
+        """Whether this is inside one of this library's samplers, whose derivatives are tested."""
+        return any(map(samples, (*self.calls, eqn)))
+
+    def since(self, known: int) -> int:
+        """The draws that came after there were `known` sources."""
+        return ((1 << self.size) - 1) & ~((1 << known) - 1)
 
     def where(self, eqn: JaxprEqn) -> Source:
         """The user's line that makes an equation."""
@@ -178,13 +134,19 @@ class Walk:
         outs = join(self, eqn, ins, mask)
         if outs and outs[0].diff & self.watched:
             self.equations[self.place(eqn)] = self.calls, eqn
+            if any(map(is_short, (*eqn.invars, *eqn.outvars))):
+                self.rounded |= outs[0].diff & self.leaves
         if name in ("random_bits", "random_gamma", "rng_bit_generator", "threefry2x32"):
             outs = draw(self, eqn, ins, outs)
-        elif name == "random_unwrap":
+        elif name == "random_unwrap" and not wrapped_again(eqn, self.program):
             outs = draw(self, eqn, ins, outs, unwrapped=True)
         outs = [detail(self, eqn, i, out, ins) for i, out in enumerate(outs)]
         if not self.own_rule:
             outs = endanger(self, eqn, ins, outs)
+        if name == "axis_index":  # it differs from shard to shard
+            outs = [
+                out._replace(vary=out.vary | functools.reduce(or_, self.around, 0)) for out in outs
+            ]
         if name == "random_gamma":
             self.jumps |= ins[1].diff & self.leaves
         if name in _FLATTENING and outs[0].diff & self.watched and not self.own_rule:
@@ -200,9 +162,6 @@ class Walk:
         return [cut for cut in self.cuts.values() if cut.bit & bits]
 
 
-_LAWS = {
-    "_uniform": _range.Range(-float("inf"), float("inf"), _range.POINTS),
-}
 _HANDLERS: dict[str, Callable[[Walk, JaxprEqn, list[Flow]], list[Flow]]] = {}
 
 
