@@ -12,6 +12,7 @@ An argument is tested once, or twice where f may jump: at a small and at a wide 
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -60,42 +61,59 @@ def bias(
     """Of the watched leaves, one by one, or all of a kind together (as -1, -2, -3) if many."""
     one_by_one = len(tests.all) <= _TOGETHER
     found: dict[int, Bias] = {}
+    line = _line(objective, at) if tests.all else None
     kinds = ((-1, tests.smooth, False), (-2, tests.jumping, True), (-3, tests.doubtful, True))
     for kind, which, jumps in kinds:
         if not which:
             continue
         groups = {i: [i] for i in which} if one_by_one else {kind: which}
-        for name, one in _in_two_stages(objective, at, groups, jumps, draws).items():
+        for name, one in _in_two_stages(objective, at, line, groups, jumps, draws).items():
             for i in {name, *groups[name]}:
                 found[i] = one if i not in found or one.biased else found[i]
     return found
 
 
-def _in_two_stages(objective, at, groups: dict[int, list[int]], jumps: bool, draws) -> dict:
-    first = _test(objective, at, groups, jumps, draws, SUSPECTED)
+class _Line(NamedTuple):
+    """Through a point near the given one, with the derivatives along it by key and leaf."""
+
+    point: list[Array]
+    moves: list[Array]
+    slopes: np.ndarray
+
+
+def _line(objective: Objective, at: Statistics) -> _Line:
+    point = generic(objective.point)
+    moves = direction(point, at.mean)
+    return _Line(point, moves, objective.slopes(point, moves))
+
+
+@jax.jit
+def _moved(point: list[Array], moves: list[Array], step: Array) -> list[Array]:
+    return [x + step.astype(x.dtype) * v for x, v in zip(point, moves, strict=True)]
+
+
+def _in_two_stages(objective, at, line, groups: dict[int, list[int]], jumps: bool, draws) -> dict:
+    first = _test(objective, line, groups, jumps, draws, SUSPECTED)
     suspected = {name: groups[name] for name, one in first.items() if one.biased}
     if not suspected:
         return first
-    return first | _test(objective.again(2), at, suspected, jumps, draws, CONFIRMED)
+    others = objective.again(2)
+    return first | _test(others, _line(others, at), suspected, jumps, draws, CONFIRMED)
 
 
-def _test(objective, at, groups, jumps: bool, draws, level: float) -> dict[int, Bias]:
-    point = generic(objective.point)
-    moves = direction(point, at.mean)
-    slopes = objective.slopes(point, moves)
+def _test(objective, line: _Line, groups, jumps: bool, draws, level: float) -> dict[int, Bias]:
     mean = quadrature(objective, draws) if jumps else None
 
     def one(group: list[int]) -> Bias:
+        moves = [v if i in group else jnp.zeros_like(v) for i, v in enumerate(line.moves)]
+
         def moved(step: float) -> list[Array]:
-            return [
-                x + jnp.asarray(step, x.dtype) * v if i in group else x
-                for i, (x, v) in enumerate(zip(point, moves, strict=True))
-            ]
+            return _moved(line.point, moves, jnp.float32(step))
 
         def run(step: float) -> np.ndarray:
             return objective.values(moved(step))
 
-        gradient = slopes[:, group].sum(1)
+        gradient = line.slopes[:, group].sum(1)
         if not jumps:
             return _paired(gradient, small_steps(run), level)
         nodes = wide_steps(lambda step: mean(moved(step)), "quadrature") if mean else None
