@@ -25,6 +25,8 @@ COMMAND = [
     sys.executable,
     "-W",
     "error",
+    "-W",
+    "ignore:Error reading persistent compilation cache",  # as in pyproject.toml
     "-c",
     "import sys, stochastic_net.cli as c; sys.exit(c.main())",
 ]
@@ -86,9 +88,9 @@ def parameters(run):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run that was never interrupted."""
+    """A run that was never interrupted, and compiled its programs itself."""
     folder = tmp_path_factory.mktemp("finished")
-    done = command("train", *QUICK, "--out", "run", cwd=folder)
+    done = command("train", *QUICK, "--out", "run", cwd=folder, JAX_COMPILATION_CACHE_DIR="")
     assert done.returncode == 0, done.stderr
     return folder / "run", done
 

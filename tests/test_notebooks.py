@@ -37,6 +37,7 @@ def test_runs_without_a_warning(path: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("JUPYTER_PATH", str(Path(sys.prefix, "share", "jupyter")))  # our kernel
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": tmp_path}}
     nbclient.NotebookClient(
