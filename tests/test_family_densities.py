@@ -1,0 +1,158 @@
+"""Every family's density and moments: float32-exact, of mass one, zero outside the support."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from _families import EPS, TINY, exact, nodes, table, values
+from _laws import Law, log_density
+
+import stochastic_net.distributions as d
+
+
+def true_log_prob(row, x):
+    """The truth at x, and the change that a relative change of one in its arguments makes."""
+    settings, count = row.settings, x.shape[1]
+    truth, conditioning = np.empty(x.shape), np.zeros(x.shape)
+    for i in range(count):
+        setting = {n: exact(v[i]) for n, v in settings.items()}
+        at = exact(x[:, i])
+        truth[:, i] = log_density(row.law(setting), at)
+        step = 1e-6
+        for name in setting:
+            if row.discrete and name == "total_count":
+                continue
+            with np.errstate(all="ignore"):
+                moved = row.law({**setting, name: setting[name] * (1 + step)})
+                change = abs(log_density(moved, at) - truth[:, i]) / step
+            conditioning[:, i] += np.where(np.isfinite(change), change, 0)
+        if not row.discrete:
+            with np.errstate(all="ignore"):
+                change = abs(log_density(row.law(setting), at * (1 - step)) - truth[:, i]) / step
+            conditioning[:, i] += np.where(np.isfinite(change), change, 0)
+    return truth, conditioning
+
+
+@table
+def test_log_prob_is_float32_exact(row):
+    # To 6 roundings of the result, of 1, and of what one rounding of each argument does.
+    x = values(row)
+    got = exact(jax.jit(row.family.log_prob)(row.build(), x))
+    truth, conditioning = true_log_prob(row, x)
+    seen = ~np.isnan(x) & np.isfinite(truth)
+    assert seen.mean() > 0.4
+    assert np.isnan(got[np.isnan(x)]).all()  # NaN in, NaN out
+    error = abs(got - truth)[seen] / (EPS * (1 + abs(truth) + conditioning))[seen]
+    assert error.max() < ALLOWED.get(row.family, 6), (error.max(), x[seen][error.argmax()])
+
+
+ALLOWED = {}
+
+
+@jax.jit
+def support_and_log_prob(dist, x):
+    return dist.support.contains(x), dist.log_prob(x)
+
+
+@table
+def test_the_density_integrates_to_one(row):
+    settings = row.ordinary_arrays()
+    points, weights = padded([rule(row, law) for law in row.laws(settings)])
+    with jax.enable_x64(True):
+        inside, log_prob = support_and_log_prob(row.build("float64", settings), points)
+    total = (weights * np.where(inside, np.exp(exact(log_prob)), 0)).sum(0)
+    np.testing.assert_allclose(total, 1, rtol=1e-6)
+
+
+def rule(row, law):
+    """Points and weights that integrate over the support of a law."""
+    if not row.discrete:
+        return nodes(row, law)
+    x = np.arange(0, law.ppf(1 - 1e-13) + 10)
+    return x, np.ones_like(x)
+
+
+def padded(rules):
+    """Rules of different lengths as columns: what is repeated to fill one up has weight 0."""
+    size = max(len(x) for x, _ in rules)
+    points = [np.pad(x, (0, size - len(x)), mode="edge") for x, _ in rules]
+    return np.stack(points, 1), np.stack([np.pad(w, (0, size - len(w))) for _, w in rules], 1)
+
+
+FUNCTIONS = ["mean", "var", "entropy"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@table
+def test_moments(row, name):
+    dist = row.build()
+    get = {"mean": lambda p: p.mean, "var": lambda p: p.var, "entropy": lambda p: p.entropy()}[name]
+    if name in row.lacks:
+        with pytest.raises(NotImplementedError, match=f"no closed form of {name}. Estimate it"):
+            get(dist)
+        return
+    got = exact(jax.jit(get)(dist))
+    for i, law in enumerate(row.laws()):
+        if (
+            name == "entropy"
+            and isinstance(law, Law)
+            and i >= len(next(iter(row.ordinary.values())))
+        ):
+            continue  # where a float64 cannot hold what is next to 1
+        with np.errstate(all="ignore"):
+            truth = true_moment(row, law, name)
+        size = abs(truth) + (1 if name == "entropy" else 0)
+        if name == "mean" and np.isfinite(truth):
+            size = size + np.sqrt(np.nan_to_num(law.var(), nan=1.0, posinf=0))
+        limit = np.finfo("float32").max
+        if abs(truth) > limit:
+            truth = np.copysign(np.inf, truth)
+        if not np.isfinite(truth):
+            assert np.isnan(got[i]) == np.isnan(truth), (i, got[i], truth)
+            assert np.isnan(truth) or got[i] == truth
+        else:
+            tolerance = MOMENT_ERRORS.get((row.family, name), 1e-5)
+            assert abs(got[i] - truth) <= tolerance * size + TINY, (i, got[i], truth)
+
+
+def true_moment(row, law, name):
+    truth = exact(getattr(law, name)())
+    if row.family is d.StudentT and name == "mean" and np.isinf(truth):
+        return exact(np.nan)  # scipy's is infinite where there is none
+    if name == "entropy" and np.isnan(truth):
+        x, weights = nodes(row, law)
+        log_p = law.logpdf(x)
+        return -(weights * np.exp(log_p) * log_p).sum()
+    return truth
+
+
+MOMENT_ERRORS = {(d.Weibull, "var"): 1e-3, (d.Kumaraswamy, "var"): 1e-3}
+
+OUTSIDE = np.float32([-np.inf, np.inf, 0.0, 1.0, -3.0, 0.5, np.nan])
+
+
+@table
+def test_outside_the_support_the_density_is_zero(row):
+    # Its gradients too; each value has its own copy of the parameters, so that none hides another.
+    dist = row.build(settings={n: np.stack([v] * OUTSIDE.size) for n, v in row.settings.items()})
+    x = np.broadcast_to(OUTSIDE[:, None], dist.shape)
+    inside, log_prob, cdf, slopes = jax.jit(measure, static_argnums=2)(
+        dist, x, "cdf" not in row.lacks
+    )
+    gone = ~np.asarray(inside) & ~np.isnan(x)
+    assert gone[:2].all()
+    assert gone[5].all() or not row.discrete
+    np.testing.assert_array_equal(exact(log_prob)[gone], -np.inf)
+    assert np.isnan(exact(log_prob)[-1]).all()
+    for slope in jax.tree.leaves(slopes):
+        if slope.dtype != jax.dtypes.float0:  # of a whole number
+            assert (np.asarray(slope)[gone] == 0).all()
+    if cdf is not None:
+        np.testing.assert_array_equal(exact(cdf[0]), 0.0)
+        np.testing.assert_array_equal(exact(cdf[1]), 1.0)
+
+
+def measure(dist, x, with_cdf):
+    log_prob, pullback = jax.vjp(lambda dist, x: dist.log_prob(x), dist, x)
+    cdf = dist.cdf(x) if with_cdf else None
+    return dist.support.contains(x), log_prob, cdf, pullback(jnp.ones_like(log_prob))
