@@ -55,3 +55,10 @@ def strict(request: pytest.FixtureRequest):
 def key() -> jax.Array:
     """One key. It is good for one draw: a second use is an error here."""
     return jax.random.key(0)
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest):
+    """Each precision, with x64 on for float64."""
+    with jax.enable_x64(request.param == "float64" or jax.config.jax_enable_x64):
+        yield request.param
