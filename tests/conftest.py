@@ -21,8 +21,8 @@ _CACHE = "JAX_COMPILATION_CACHE_DIR"
 _OURS = None  # the folder of the cache, in the process that made it
 if _CACHE not in os.environ:  # workers and the processes that tests start find it in there
     os.environ[_CACHE] = _OURS = tempfile.mkdtemp(prefix="stochastic-net-programs-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
