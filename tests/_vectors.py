@@ -12,7 +12,6 @@ import stochastic_net as sn
 
 D = sn.distributions
 SIGMAS = 5.5
-RNG = np.random.default_rng(0)
 LOC = np.array([1.0, -2.0, 3.0])
 TRIL = np.array([[1.0, 0.0, 0.0], [0.4, 0.5, 0.0], [-0.3, 0.8, 2.0]])
 FACTOR = np.array([[1.0, 0.3], [-0.5, 0.7], [0.2, -1.1]])
