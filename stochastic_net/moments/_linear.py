@@ -66,8 +66,9 @@ def itself(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
 @register("exact", p.stop_gradient_p)
 def stop_gradient(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """A maximum that its author takes for a constant is one, at its mean."""
-    if isinstance(origin(operands[0]), Largest):
-        return [eqn.primitive.bind(moments(operands[0])[0], **eqn.params)]
+    x = operands[0]
+    if isinstance(x, Elementwise) and isinstance(x.line.root.origin, Largest):
+        return [eqn.primitive.bind(x.moments()[0], **eqn.params)]
     return same_for_both(eqn, operands)
 
 
