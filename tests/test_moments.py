@@ -432,7 +432,7 @@ def test_random_indices_and_lengths_are_refused():
 
 def test_bad_arguments():
     with pytest.raises(
-        ValueError, match='covariance must be "diagonal" or "adjoint", got \'both\''
+        ValueError, match='covariance must be "diagonal", "full" or "adjoint", got \'both\''
     ):
         sn.propagate(jnp.sin, covariance="both")
     with pytest.raises(TypeError, match="primitive must be a primitive"):

@@ -146,8 +146,10 @@ class _Barred(Tape):
     def __init__(self, eqn: JaxprEqn) -> None:
         self.eqn = eqn
 
-    def enter(self, mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
-        return refuse(self.eqn, 'covariance="adjoint" follows only what is linear inside it')
+    def enter(self, *_: Any) -> Moments:
+        return refuse(
+            self.eqn, 'covariance="adjoint" and "full" follow only what is linear inside it'
+        )
 
 
 def _output_flags(eqn: JaxprEqn, program: core.ClosedJaxpr, packed: list) -> list[bool]:

@@ -2,13 +2,20 @@
 
 import math
 from functools import partial
+from typing import TypeGuard
 
 import jax.numpy as jnp
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
 from stochastic_net._types import Array
-from stochastic_net.moments._origins import Largest, Sum, squares_of_centred
+from stochastic_net.moments._origins import (
+    Largest,
+    NormScale,
+    Sum,
+    norm_scale,
+    squares_of_centred,
+)
 from stochastic_net.moments._registry import refuse, register
 from stochastic_net.moments._spread import spread
 from stochastic_net.moments._tape import node
@@ -37,11 +44,24 @@ def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         place = squares_of_centred(operands[0], eqn.params["axes"])
         if place is not None:
             return [_sum_of_squares(*place)]
+    apply, x = partial(eqn.primitive.bind, **eqn.params), operands[0]
+    if eqn.primitive in _REPEATING and _is_scaled_root(x):
+        root = x.line.root
+        line = gaussian(apply(root.mean), apply(root.var), root.origin).line
+        return [Elementwise(line.then(x.line.scale, x.line.shift))]
     means, variances = zip(*map(moments, operands), strict=True)
-    apply = partial(eqn.primitive.bind, **eqn.params)
     if eqn.primitive.multiple_results:
         return list(map(gaussian, apply(*means), apply(*variances)))
-    return [gaussian(apply(*means), apply(*variances), _origin(eqn, operands[0]))]
+    return [gaussian(apply(*means), apply(*variances), _origin(eqn, x))]
+
+
+_REPEATING = (p.broadcast_in_dim_p, p.reshape_p)  # that keep what is known of their operand
+
+
+def _is_scaled_root(x: Value) -> TypeGuard[Elementwise]:
+    """Whether it is a line of the same numbers everywhere, as a mean is of a sum."""
+    plain = isinstance(x, Elementwise) and x.function is None and x.line.root.origin is not None
+    return plain and jnp.ndim(x.line.scale) == jnp.ndim(x.line.shift) == 0
 
 
 def _sum_of_squares(line: Line, axes: tuple[int, ...]) -> Value:
@@ -54,7 +74,12 @@ def _sum_of_squares(line: Line, axes: tuple[int, ...]) -> Value:
 def _origin(eqn: JaxprEqn, x: Value) -> object:
     if eqn.primitive is p.reduce_sum_p and isinstance(x, Elementwise):
         return Sum(x, eqn.params["axes"])
-    return origin(x) if eqn.primitive in (p.broadcast_in_dim_p, p.reshape_p) else None
+    if eqn.primitive not in _REPEATING:
+        return None
+    if scale := norm_scale(x):
+        moved = eqn.primitive.bind(scale.relative, **eqn.params)
+        return NormScale(scale.line, scale.axes, moved)
+    return origin(x)
 
 
 @register("exact", p.copy_p, p.name_p)
