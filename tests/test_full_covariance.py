@@ -245,7 +245,7 @@ def test_the_weights_of_a_module_may_be_random(covariance):
 
 @pytest.mark.parametrize("covariance", ["diagonal", "adjoint", "full"])
 def test_a_norm_over_few_channels(covariance):
-    """Its numerator goes with its denominator; independent of it, deviations were 1.7 times wide."""
+    """Its numerator goes with its denominator; taken for independent, 1.7 times wide."""
     norm, x = nnx.LayerNorm(4, rngs=nnx.Rngs(0)), pair(16, 4, var=0.1, seed=3)
     run = jax.vmap(sn.propagate(norm, covariance)) if covariance == "full" else None
     got = jax.jit(run or sn.propagate(norm, covariance))(x)

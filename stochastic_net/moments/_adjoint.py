@@ -11,7 +11,6 @@ from stochastic_net.moments._tape import Replay, Run, Tape
 from stochastic_net.moments._values import Value, gaussian, is_random
 
 
-
 class Linear(NamedTuple):
     """A program as a linear one of the deviations of its nodes."""
 

@@ -60,8 +60,9 @@ _REPEATING = (p.broadcast_in_dim_p, p.reshape_p)  # that keep what is known of t
 
 def _is_scaled_root(x: Value) -> TypeGuard[Elementwise]:
     """Whether it is a line of the same numbers everywhere, as a mean is of a sum."""
-    plain = isinstance(x, Elementwise) and x.function is None and x.line.root.origin is not None
-    return plain and jnp.ndim(x.line.scale) == jnp.ndim(x.line.shift) == 0
+    if not isinstance(x, Elementwise) or x.function or x.line.root.origin is None:
+        return False
+    return jnp.ndim(x.line.scale) == jnp.ndim(x.line.shift) == 0
 
 
 def _sum_of_squares(line: Line, axes: tuple[int, ...]) -> Value:

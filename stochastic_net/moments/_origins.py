@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stochastic_net._types import Array, Shape
 from stochastic_net.moments._closed_forms import exponential, square
 from stochastic_net.moments._softmax import LogSumExp
-from stochastic_net._types import Array, Shape
 from stochastic_net.moments._values import (
     ClosedForm,
     Elementwise,
@@ -125,12 +125,14 @@ def squares_of_centred(terms: Value, axes: tuple[int, ...]) -> Place | None:
 
 def norm_scale(x: Value) -> NormScale | None:
     """x as a function of a sample variance."""
-    found = x.line.root.origin if isinstance(x, Elementwise) else None
+    if not isinstance(x, Elementwise):
+        return None
+    found, shift = x.line.root.origin, x.line.shift
     if isinstance(found, SampleVariance) and x.function is not None:
         mean, _ = x.moments()
         return NormScale(found.line, found.axes, x.gain() / mean)
-    shift = x.line.shift if isinstance(found, NormScale) and x.function is None else None
-    return found if isinstance(shift, float) and shift == 0.0 else None
+    scaled = isinstance(found, NormScale) and x.function is None
+    return found if scaled and isinstance(shift, float) and shift == 0.0 else None
 
 
 def widen(value: Elementwise, shape: Shape) -> Elementwise:
@@ -145,15 +147,14 @@ def widen(value: Elementwise, shape: Shape) -> Elementwise:
     if scale is not None:
         relative = jnp.broadcast_to(scale.relative, shape)
         scale = dataclasses.replace(scale, relative=relative)
-    return gaussian(*(jnp.broadcast_to(m, shape) for m in value.moments()), scale)
+    mean, var = (jnp.broadcast_to(m, shape) for m in value.moments())
+    return gaussian(mean, var, scale)
 
 
 def is_divided(x: Value, scale: NormScale) -> bool:
     """Whether x is a line less its mean, of the same line as the scale."""
     found = origin(x)
-    return (
-        isinstance(found, Centred) and found.axes == scale.axes and _same(found.line, scale.line)
-    )
+    return isinstance(found, Centred) and found.axes == scale.axes and _same(found.line, scale.line)
 
 
 def is_never_less(x: Value, bound: Value) -> bool:

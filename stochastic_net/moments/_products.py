@@ -13,7 +13,7 @@ from stochastic_net.moments._values import Value, gaussian, moments
 
 
 def product(x: Moments, y: Moments, known: Array | float = 0.0) -> Moments:
-    """E and Var of X Y for Gaussian X and Y (Isserlis) of `known` covariance or one that is kept."""
+    """E and Var of X Y for Gaussian X and Y (Isserlis), of a covariance known or kept."""
     (mx, vx), (my, vy) = x, y
     c = covariance(mx, my) + known
     rest = vx * vy + c * c

@@ -85,9 +85,7 @@ def propagate(
     transformation; the adjoint form, the fused quadrature and the softmax are our own.
     """
     if covariance not in RUNS:
-        raise ValueError(
-            f'covariance must be "diagonal", "full" or "adjoint", got {covariance!r}.'
-        )
+        raise ValueError(f'covariance must be "diagonal", "full" or "adjoint", got {covariance!r}.')
     instead = chosen(otherwise, key, num_samples)
     if otherwise == "sample" and covariance != "diagonal":
         raise ValueError(

@@ -11,7 +11,8 @@ varies with it,
 
   Cov(x_i - mean x, S) = 2 (v_i (m_i - mean m) - sum_j v_j (m_j - mean m) / N) / N,
 
-which takes the radial direction out of a norm: without it one over 4 channels is 1.8 times too wide.
+which takes the radial direction out of a norm: without it one over 4 channels is 1.7 times too
+wide.
 """
 
 import math
