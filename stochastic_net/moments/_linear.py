@@ -18,7 +18,7 @@ from stochastic_net.moments._origins import (
 )
 from stochastic_net.moments._registry import refuse, register
 from stochastic_net.moments._spread import spread
-from stochastic_net.moments._tape import node
+from stochastic_net.moments._tape import covariance, keeps_covariance, node
 from stochastic_net.moments._unlisted import split_p, stack_p, tile_p
 from stochastic_net.moments._values import (
     Elementwise,
@@ -131,6 +131,9 @@ def bilinear(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         return [gaussian(apply(mx, my), apply(vx, jnp.square(my)))]
     if not is_random(x):
         return [gaussian(apply(mx, my), apply(jnp.square(mx), vy))]
-    both = apply(vx, vy)
-    var = apply(jnp.square(mx), vy) + apply(vx, jnp.square(my)) + both
-    return [gaussian(*node(apply(mx, my), var, lambda: both))]
+    mean, both = apply(mx, my), apply(vx, vy)
+    if keeps_covariance():  # of the terms, but not of the two sides
+        var = covariance(mean, mean) + both
+    else:
+        var = apply(jnp.square(mx), vy) + apply(vx, jnp.square(my)) + both
+    return [gaussian(*node(mean, var, lambda: both))]
