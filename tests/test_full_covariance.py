@@ -84,7 +84,7 @@ BENT = {  # of correlated values; exact but for the third order of relu and of t
     "larger of two": lambda x: jnp.maximum(x @ MIX, x @ MIX[::-1]),
     "maximum": lambda x: (x @ MIX).max(-1),
     "softmax": lambda x: jax.nn.softmax(x @ MIX),
-    "a shift that all share": lambda x: jax.nn.softmax(x[1:] + 3 * x[0]),
+    "a shift that all share": lambda x: jax.nn.softmax(x[1:] + 3 * x[:1]),
     "residual": lambda x: x + jax.nn.relu(x @ MIX) @ MIX.T,
 }
 

@@ -130,6 +130,6 @@ def larger(x: Moments, y: Moments) -> Moments:
     def shared(matrix: Callable) -> Array:
         bend = jax.jvp(lambda v: relu(gap, v)[0], (spread,), (jnp.ones_like(spread),))[1]
         bend = bend.reshape(-1)
-        return 2 * bend[:, None] * bend * jnp.square(matrix(gap, gap))
+        return 2 * bend[:, None] * bend[None] * jnp.square(matrix(gap, gap))
 
     return node(out_mean, out_var, lambda: (var - kept).astype(like.dtype), shared)

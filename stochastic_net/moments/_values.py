@@ -158,7 +158,7 @@ class Elementwise:
 
         def shared(matrix: Callable) -> Array:
             bend = jax.jvp(lambda v: self._of(function, mean, v)[0], (var,), (ones,))[1].reshape(-1)
-            return 2 * bend[:, None] * bend * jnp.square(matrix(mean, mean))
+            return 2 * bend[:, None] * bend[None] * jnp.square(matrix(mean, mean))
 
         out, ones = self._of(function, mean, var), jnp.ones_like(mean)
         return node(*rounded(out, like), rest, shared)
