@@ -18,7 +18,7 @@ def check_moments(
     x: PyTree,
     key: Key,
     *,
-    covariance: Literal["diagonal", "adjoint"] = "diagonal",
+    covariance: Literal["diagonal", "full", "adjoint"] = "diagonal",
     num_samples: int = 4096,
 ) -> MomentReport:
     r"""Measure the moments of `propagate(f, covariance)(x)` against draws, layer by layer.

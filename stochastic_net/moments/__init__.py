@@ -2,6 +2,7 @@
 
 from stochastic_net.moments._budget import Budget as Budget
 from stochastic_net.moments._budget import budget as budget
+from stochastic_net.moments._covariance import covariance as covariance
 from stochastic_net.moments._log_sum_exp import expected_log_sum_exp as expected_log_sum_exp
 from stochastic_net.moments._no_rule import NoRule as NoRule
 from stochastic_net.moments._propagate import layers as layers
@@ -13,6 +14,7 @@ __all__ = [
     "Budget",
     "NoRule",
     "budget",
+    "covariance",
     "expected_log_sum_exp",
     "kind_of_rule",
     "layers",

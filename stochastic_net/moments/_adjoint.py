@@ -7,10 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
-from stochastic_net.moments._tape import Replay, Tape
+from stochastic_net.moments._tape import Replay, Run, Tape
 from stochastic_net.moments._values import Value, gaussian, is_random
-
-Run = Callable[[Tape | None], list[Value]]
 
 
 class Linear(NamedTuple):

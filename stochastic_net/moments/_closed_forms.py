@@ -1,5 +1,6 @@
 """Closed forms of one elementwise operation on a Gaussian."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -93,22 +94,23 @@ def _over(constants: list[Array]) -> ClosedForm:
     return moved(power(-1.0), constants[0], 0.0)
 
 
-def _maximum(sign: float) -> Find:
-    """max(X, c) = c + relu(X - c); min(X, c) = c - relu(c - X)."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bound:
+    """max(X, c) = c + relu(X - c) for `sign` 1; min(X, c) = c - relu(c - X) for -1."""
 
-    def find(_: Any, constants: list[Array]) -> ClosedForm:
-        (c,) = constants
-        never = jnp.isinf(c) & (sign * jnp.asarray(c) < 0)  # the bound that is none
-        bound = jnp.where(never, 0, c)
+    sign: float
+    place: Array
 
-        def closed(mean: Array, var: Array) -> Moments:
-            end = jnp.asarray(bound, mean.dtype)
-            more, more_var = kink.relu(sign * (mean - end), var)
-            return jnp.where(never, mean, end + sign * more), jnp.where(never, var, more_var)
+    def __call__(self, mean: Array, var: Array) -> Moments:
+        never = jnp.isinf(self.place) & (self.sign * jnp.asarray(self.place) < 0)  # no bound
+        end = jnp.asarray(jnp.where(never, 0, self.place), mean.dtype)
+        more, more_var = kink.relu(self.sign * (mean - end), var)
+        bound = end + self.sign * more
+        return jnp.where(never, mean, bound), jnp.where(never, var, more_var)
 
-        return closed
 
-    return find
+def _bound(sign: float) -> Find:
+    return lambda _, constants: Bound(sign, constants[0])
 
 
 def _always(form: ClosedForm) -> Find:
@@ -122,8 +124,8 @@ CLOSED: dict[str, Find] = {
     "div": lambda _, constants: _over(constants),
     "integer_pow": lambda params, _: whole_power(params["y"]),
     "log": _always(logarithm),
-    "max": _maximum(1.0),
-    "min": _maximum(-1.0),
+    "max": _bound(1.0),
+    "min": _bound(-1.0),
     "rsqrt": _always(power(-0.5)),
     "sign": _always(step),
     "sin": _always(wave(jnp.sin, jnp.cos)),

@@ -13,7 +13,7 @@ from jax.extend.core import primitives as p
 from stochastic_net._types import Array
 from stochastic_net.moments._interpret import interpret
 from stochastic_net.moments._registry import called_by, refuse, register
-from stochastic_net.moments._tape import Moments, Tape, tape
+from stochastic_net.moments._tape import Moments, Shared, Tape, tape
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
 from stochastic_net.moments._watch import CALLS, watch
 
@@ -146,8 +146,12 @@ class _Barred(Tape):
     def __init__(self, eqn: JaxprEqn) -> None:
         self.eqn = eqn
 
-    def enter(self, mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
-        return refuse(self.eqn, 'covariance="adjoint" follows only what is linear inside it')
+    def enter(
+        self, mean: Array, var: Array, rest: Callable[[], Array], shared: Shared | None
+    ) -> Moments:
+        return refuse(
+            self.eqn, 'covariance="adjoint" and "full" follow only what is linear inside it'
+        )
 
 
 def _output_flags(eqn: JaxprEqn, program: core.ClosedJaxpr, packed: list) -> list[bool]:

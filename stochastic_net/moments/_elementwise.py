@@ -19,7 +19,7 @@ from stochastic_net.moments import _closed_forms as closed_forms
 from stochastic_net.moments._breaks import breaks_of
 from stochastic_net.moments._cases import question_of, select
 from stochastic_net.moments._independent import independent
-from stochastic_net.moments._origins import Cast, sum_of_exponentials
+from stochastic_net.moments._origins import Cast, is_never_less, sum_of_exponentials, widen
 from stochastic_net.moments._registry import register
 from stochastic_net.moments._softmax import LogSumExp
 from stochastic_net.moments._values import (
@@ -29,7 +29,6 @@ from stochastic_net.moments._values import (
     gaussian,
     is_random,
     split,
-    widen,
 )
 
 ELEMENTWISE = (
@@ -117,7 +116,7 @@ def _line_with(name: str, x: Elementwise, other: Array, first: bool) -> Value | 
             return _affine(x, other, 0.0)
         case "div", True:
             return _affine(x, 1 / other, 0.0)
-        case "max", _ if _is_everywhere(other, -np.inf):
+        case "max", _ if _is_everywhere(other, -np.inf) or is_never_less(x, other):
             return x
         case "min", _ if _is_everywhere(other, np.inf):
             return x

@@ -6,6 +6,7 @@ from stochastic_net.moments import _closed_forms as closed_forms
 from stochastic_net.moments._kink import larger
 from stochastic_net.moments._origins import (
     Centred,
+    SampleVariance,
     centred,
     log_sum_exp_of,
     sample_variance,
@@ -14,7 +15,7 @@ from stochastic_net.moments._origins import (
 from stochastic_net.moments._products import product
 from stochastic_net.moments._registry import refuse
 from stochastic_net.moments._softmax import softmax_node
-from stochastic_net.moments._spread import of_centred, spread
+from stochastic_net.moments._spread import as_independent, normalised, of_centred, spread
 from stochastic_net.moments._values import Value, gaussian, is_random, moments
 
 
@@ -37,11 +38,11 @@ def independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
         case "sub":
             return _difference(x, y)
         case "mul":
-            return gaussian(*product((mx, vx), (my, vy)))
+            return gaussian(*product((mx, vx), (my, vy), normalised(x, y)))
         case "div":
             softmax = sum_of_exponentials(y, x)
             if softmax is not None:
-                return gaussian(*softmax_node(*softmax))
+                return gaussian(*softmax_node(as_independent(*softmax), softmax[1]))
             inverse = closed_forms.power(-1.0)(my, vy)
             return gaussian(*product((mx, vx), inverse))
         case "max":
@@ -55,7 +56,7 @@ def independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
 def _difference(x: Value, y: Value) -> Value:
     """X - Y, of which some are known for what they are."""
     if place := sample_variance(x, y):
-        return gaussian(*spread(*place))
+        return gaussian(*spread(*place), SampleVariance(*place))
     if log_sum_exp := log_sum_exp_of(x, y):
         return gaussian(*log_sum_exp.log_softmax())
     (mx, vx), (my, vy) = moments(x), moments(y)

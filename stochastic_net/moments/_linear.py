@@ -2,16 +2,23 @@
 
 import math
 from functools import partial
+from typing import TypeGuard
 
 import jax.numpy as jnp
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
 from stochastic_net._types import Array
-from stochastic_net.moments._origins import Largest, Sum, squares_of_centred
+from stochastic_net.moments._origins import (
+    Largest,
+    NormScale,
+    Sum,
+    norm_scale,
+    squares_of_centred,
+)
 from stochastic_net.moments._registry import refuse, register
 from stochastic_net.moments._spread import spread
-from stochastic_net.moments._tape import node
+from stochastic_net.moments._tape import covariance, keeps_covariance, node
 from stochastic_net.moments._unlisted import split_p, stack_p, tile_p
 from stochastic_net.moments._values import (
     Elementwise,
@@ -37,11 +44,25 @@ def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         place = squares_of_centred(operands[0], eqn.params["axes"])
         if place is not None:
             return [_sum_of_squares(*place)]
+    apply, x = partial(eqn.primitive.bind, **eqn.params), operands[0]
+    if eqn.primitive in _REPEATING and _is_scaled_root(x):
+        root = x.line.root
+        line = gaussian(apply(root.mean), apply(root.var), root.origin).line
+        return [Elementwise(line.then(x.line.scale, x.line.shift))]
     means, variances = zip(*map(moments, operands), strict=True)
-    apply = partial(eqn.primitive.bind, **eqn.params)
     if eqn.primitive.multiple_results:
         return list(map(gaussian, apply(*means), apply(*variances)))
-    return [gaussian(apply(*means), apply(*variances), _origin(eqn, operands[0]))]
+    return [gaussian(apply(*means), apply(*variances), _origin(eqn, x))]
+
+
+_REPEATING = (p.broadcast_in_dim_p, p.reshape_p)  # that keep what is known of their operand
+
+
+def _is_scaled_root(x: Value) -> TypeGuard[Elementwise]:
+    """Whether it is a line of the same numbers everywhere, as a mean is of a sum."""
+    if not isinstance(x, Elementwise) or x.function or x.line.root.origin is None:
+        return False
+    return jnp.ndim(x.line.scale) == jnp.ndim(x.line.shift) == 0
 
 
 def _sum_of_squares(line: Line, axes: tuple[int, ...]) -> Value:
@@ -54,7 +75,12 @@ def _sum_of_squares(line: Line, axes: tuple[int, ...]) -> Value:
 def _origin(eqn: JaxprEqn, x: Value) -> object:
     if eqn.primitive is p.reduce_sum_p and isinstance(x, Elementwise):
         return Sum(x, eqn.params["axes"])
-    return origin(x) if eqn.primitive in (p.broadcast_in_dim_p, p.reshape_p) else None
+    if eqn.primitive not in _REPEATING:
+        return None
+    if scale := norm_scale(x):
+        moved = eqn.primitive.bind(scale.relative, **eqn.params)
+        return NormScale(scale.line, scale.axes, moved)
+    return origin(x)
 
 
 @register("exact", p.copy_p, p.name_p)
@@ -66,8 +92,9 @@ def itself(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
 @register("exact", p.stop_gradient_p)
 def stop_gradient(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """A maximum that its author takes for a constant is one, at its mean."""
-    if isinstance(origin(operands[0]), Largest):
-        return [eqn.primitive.bind(moments(operands[0])[0], **eqn.params)]
+    x = operands[0]
+    if isinstance(x, Elementwise) and isinstance(x.line.root.origin, Largest):
+        return [eqn.primitive.bind(x.moments()[0], **eqn.params)]
     return same_for_both(eqn, operands)
 
 
@@ -104,6 +131,9 @@ def bilinear(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         return [gaussian(apply(mx, my), apply(vx, jnp.square(my)))]
     if not is_random(x):
         return [gaussian(apply(mx, my), apply(jnp.square(mx), vy))]
-    both = apply(vx, vy)
-    var = apply(jnp.square(mx), vy) + apply(vx, jnp.square(my)) + both
-    return [gaussian(*node(apply(mx, my), var, lambda: both))]
+    mean, both = apply(mx, my), apply(vx, vy)
+    if keeps_covariance():  # of the terms, but not of the two sides
+        var = covariance(mean, mean) + both
+    else:
+        var = apply(jnp.square(mx), vy) + apply(vx, jnp.square(my)) + both
+    return [gaussian(*node(mean, var, lambda: both))]

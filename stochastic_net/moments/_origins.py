@@ -9,11 +9,21 @@ import math
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from stochastic_net._types import Array, Shape
 from stochastic_net.moments._closed_forms import exponential, square
 from stochastic_net.moments._softmax import LogSumExp
-from stochastic_net.moments._values import ClosedForm, Elementwise, Line, Value, origin
+from stochastic_net.moments._values import (
+    ClosedForm,
+    Elementwise,
+    Line,
+    Root,
+    Value,
+    gaussian,
+    origin,
+)
 
 Place: TypeAlias = tuple[Line, tuple[int, ...]]
 
@@ -32,6 +42,26 @@ class Centred:
 
     line: Line
     axes: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SampleVariance:
+    """That of a line over `axes`."""
+
+    line: Line
+    axes: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NormScale:
+    """A function g of such a sample variance S, in an array that may repeat it.
+
+    `relative` is (dE g / dE S) / E g, which no constant factor changes.
+    """
+
+    line: Line
+    axes: tuple[int, ...]
+    relative: Array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,6 +121,46 @@ def squares_of_centred(terms: Value, axes: tuple[int, ...]) -> Place | None:
         return None
     found = terms.line.root.origin
     return (found.line, axes) if isinstance(found, Centred) and found.axes == axes else None
+
+
+def norm_scale(x: Value) -> NormScale | None:
+    """x as a function of a sample variance."""
+    if not isinstance(x, Elementwise):
+        return None
+    found, shift = x.line.root.origin, x.line.shift
+    if isinstance(found, SampleVariance) and x.function is not None:
+        mean, _ = x.moments()
+        return NormScale(found.line, found.axes, x.gain() / mean)
+    scaled = isinstance(found, NormScale) and x.function is None
+    return found if scaled and isinstance(shift, float) and shift == 0.0 else None
+
+
+def widen(value: Elementwise, shape: Shape) -> Elementwise:
+    """`value` where an operation repeats it along axes of size 1; the copies share one noise."""
+    if value.shape == shape:
+        return value
+    if value.function is None:
+        line, root = value.line, value.line.root
+        mean, var = (jnp.broadcast_to(m, shape) for m in (root.mean, root.var))
+        return Elementwise(Line(Root(mean, var, root.origin), line.scale, line.shift))
+    scale = norm_scale(value)
+    if scale is not None:
+        relative = jnp.broadcast_to(scale.relative, shape)
+        scale = dataclasses.replace(scale, relative=relative)
+    mean, var = (jnp.broadcast_to(m, shape) for m in value.moments())
+    return gaussian(mean, var, scale)
+
+
+def is_divided(x: Value, scale: NormScale) -> bool:
+    """Whether x is a line less its mean, of the same line as the scale."""
+    found = origin(x)
+    return isinstance(found, Centred) and found.axes == scale.axes and _same(found.line, scale.line)
+
+
+def is_never_less(x: Value, bound: Value) -> bool:
+    """Whether x is a sample variance, and the bound known and not above 0."""
+    known = not isinstance(bound, jax.core.Tracer) and bool(np.all(np.asarray(bound) <= 0))
+    return known and isinstance(origin(x), SampleVariance)
 
 
 def _as_it_was(value: Any) -> Any:

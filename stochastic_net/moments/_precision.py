@@ -16,3 +16,8 @@ def rounded(moments: Moments, like: Array) -> Moments:
     """The moments in the dtype of `like`."""
     mean, var = moments
     return mean.astype(like.dtype), var.astype(like.dtype)
+
+
+def wide_array(x: Array) -> Array:
+    """An array in the dtype to compute in."""
+    return x.astype(compute_dtype(x.dtype))

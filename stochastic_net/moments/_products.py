@@ -1,18 +1,28 @@
 """Products of independent values: exact."""
 
+from collections.abc import Callable
+
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
+from stochastic_net._types import Array
 from stochastic_net.moments._fold import fold_axes, running
 from stochastic_net.moments._registry import register
-from stochastic_net.moments._tape import Moments, node
+from stochastic_net.moments._tape import Moments, covariance, node
 from stochastic_net.moments._values import Value, gaussian, moments
 
 
-def product(x: Moments, y: Moments) -> Moments:
-    """E and Var of X Y for independent X and Y."""
+def product(x: Moments, y: Moments, known: Array | float = 0.0) -> Moments:
+    """E and Var of X Y for Gaussian X and Y (Isserlis), of a covariance known or kept."""
     (mx, vx), (my, vy) = x, y
-    return node(mx * my, mx * mx * vy + my * my * vx + vx * vy, lambda: vx * vy)
+    c = covariance(mx, my) + known
+    rest = vx * vy + c * c
+
+    def shared(matrix: Callable) -> Array:
+        return matrix(mx, mx) * matrix(my, my) + matrix(mx, my) * matrix(my, mx)
+
+    var = mx * mx * vy + my * my * vx + 2 * mx * my * c + rest
+    return node(mx * my + c, var, lambda: rest, shared)
 
 
 @register("exact", p.reduce_prod_p)

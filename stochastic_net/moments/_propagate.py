@@ -11,14 +11,18 @@ from stochastic_net._types import Array, Key, PyTree
 from stochastic_net.distributions import Gaussian
 from stochastic_net.moments import _control, _elementwise, _extremes, _linear, _products  # noqa: F401
 from stochastic_net.moments._adjoint import adjoint
+from stochastic_net.moments._full import full
 from stochastic_net.moments._interpret import interpret
 from stochastic_net.moments._otherwise import chosen, fallback
 from stochastic_net.moments._tape import Tape, node, tape
 from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
 from stochastic_net.moments._watch import Layers, Watch, watch
 
-Covariance: TypeAlias = Literal["diagonal", "adjoint"]
+Covariance: TypeAlias = Literal["diagonal", "full", "adjoint"]
 Otherwise: TypeAlias = Literal["linearize", "sample"]
+
+
+RUNS = {"diagonal": lambda run: run(None), "full": full, "adjoint": adjoint}
 
 
 def propagate(
@@ -42,11 +46,15 @@ def propagate(
     a deep network is therefore an estimate: compare it with draws before you rely on it.
 
     Args:
-      f: any function of pytrees; where a leaf of an argument is a `Gaussian`, f gets an array.
+      f: any function of pytrees; where a leaf of an argument is a `Gaussian`, f gets an array. So
+        does a module that has `Gaussian`s in the place of weights, as an argument or as f itself.
       covariance: "diagonal" forgets the correlation between elements, and costs about two passes.
         "adjoint" keeps it for the variances of the outputs: one more derivative pass an output
         element, so take it for few outputs and map it over examples,
-        `jax.vmap(propagate(f, "adjoint"))`. Branches and loops have to be linear inside.
+        `jax.vmap(propagate(f, "adjoint"))`. "full" keeps all of it on the way, which betters means
+        and variances alike: one derivative pass for each random input and each element of what is
+        not linear, and their square in memory; `covariance(f)` has that of the outputs. With both
+        branches and loops have to be linear inside.
       otherwise: what to do with an operation that has no rule. None raises `NoRule`; "linearize"
         takes its tangent at the means, one derivative pass an element of its operands; "sample"
         draws its operands `num_samples` times by `key`, a random result with an error of its own,
@@ -76,21 +84,21 @@ def propagate(
     Source: moment propagation (Frey & Hinton 1999; Gast & Roth 2018, arXiv:1805.11327) as a program
     transformation; the adjoint form, the fused quadrature and the softmax are our own.
     """
-    if covariance not in ("diagonal", "adjoint"):
-        raise ValueError(f'covariance must be "diagonal" or "adjoint", got {covariance!r}.')
+    if covariance not in RUNS:
+        raise ValueError(f'covariance must be "diagonal", "full" or "adjoint", got {covariance!r}.')
     instead = chosen(otherwise, key, num_samples)
-    if otherwise == "sample" and covariance == "adjoint":
+    if otherwise == "sample" and covariance != "diagonal":
         raise ValueError(
             'otherwise="sample" forgets where the variance of its result came from, which '
-            'covariance="adjoint" needs; use otherwise="linearize", or covariance="diagonal".'
+            f'covariance="{covariance}" needs; use otherwise="linearize", or covariance="diagonal".'
         )
 
     @wraps(f)
     def moments_of_f(*args: PyTree, **kwargs: PyTree) -> PyTree:
-        program, leaves, shape = trace(f, args, kwargs)
+        program, leaves, shape = trace(*weighted(f, args), kwargs)
         run = partial(run_on, program, leaves)
         with fallback.being(instead() if instead else None):
-            outputs = adjoint(run) if covariance == "adjoint" else run(None)
+            outputs = RUNS[covariance](run)
         return jax.tree.unflatten(shape, list(map(_output, outputs)))
 
     return moments_of_f
@@ -136,6 +144,16 @@ def layers(f: Callable[..., PyTree], *args: PyTree) -> Layers:
         return [jnp.asarray(plain.values[place]) for place in moments]
 
     return Layers([seen.labels[place] for place in moments], list(moments.values()), at)
+
+
+def weighted(f: Callable[..., PyTree], args: tuple) -> tuple[Callable[..., PyTree], tuple]:
+    """f and its arguments; the module whose weights are random is an argument of its own call."""
+    random = any(map(_is_gaussian, jax.tree.leaves(f, is_leaf=_is_gaussian)))
+    return (_call, (f, *args)) if random else (f, args)
+
+
+def _call(f: Callable[..., PyTree], *args: PyTree, **kwargs: PyTree) -> PyTree:
+    return f(*args, **kwargs)
 
 
 def trace(f: Callable[..., PyTree], args: PyTree, kwargs: PyTree) -> tuple[Any, list, Any]:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 from jax.extend.core import JaxprEqn, Primitive
 
 from stochastic_net._types import Array
 from stochastic_net.distributions import Gaussian
 from stochastic_net.moments._registry import register
+from stochastic_net.moments._tape import node
 from stochastic_net.moments._values import Elementwise, Value, gaussian
 
 Moment = Callable[..., Any]
@@ -61,4 +63,6 @@ def _outside(value: Value) -> Gaussian | Array:
 
 
 def _inside(value: Gaussian | Array) -> Value:
-    return gaussian(value.mean, value.var) if isinstance(value, Gaussian) else value
+    if not isinstance(value, Gaussian):
+        return value
+    return gaussian(*node(value.mean, value.var, lambda: jnp.zeros_like(value.var)))

@@ -1,4 +1,4 @@
-r"""Where variance enters a program: what `covariance="adjoint"` sums over.
+r"""Where variance enters a program: what "adjoint" and "full" covariances are sums over.
 
 At an operation that is not linear, Z = f(X) with the moments M and V, Stein's lemma splits Z into
 
@@ -19,6 +19,8 @@ from stochastic_net._types import Array
 from stochastic_net.moments._current import Current
 
 Moments: TypeAlias = tuple[Array, Array]  # E and Var
+# Cov(D, D) of a node, off its diagonal, from the covariance matrices of means
+Shared: TypeAlias = Callable[[Callable[[Array, Array], Array]], Array]
 
 
 class Tape:
@@ -29,12 +31,24 @@ class Tape:
         self.rests: list[Array] = []
         self.labels: list[str] = []
 
-    def enter(self, mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
+    def enter(
+        self, mean: Array, var: Array, rest: Callable[[], Array], shared: Shared | None
+    ) -> Moments:
         """A node's moments, as the program is to go on with them."""
         self.variances.append(var)
         self.labels.append(asking.get()())
         self.rests.append(jnp.maximum(rest(), 0))
         return mean, var
+
+    keeps_covariance = False
+
+    def covariance(self, x: Array, y: Array) -> Array | float:
+        """Of two values with these means, element by element: 0 where it is not kept."""
+        return 0.0
+
+    def variance(self, mean: Array, var: Array) -> Array | Callable[[], Array]:
+        """Of a value of that mean, of independent elements that of `var`."""
+        return var
 
 
 class Replay(Tape):
@@ -43,17 +57,41 @@ class Replay(Tape):
     def __init__(self, recorded: Tape, deviations: list[Array]) -> None:
         self._next = iter(zip(deviations, recorded.variances, strict=True))
 
-    def enter(self, mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
+    def enter(
+        self, mean: Array, var: Array, rest: Callable[[], Array], shared: Shared | None
+    ) -> Moments:
         """The mean moved by its deviation, and the variance that was recorded."""
         deviation, var = next(self._next)
         return mean + deviation, var
 
 
+Run: TypeAlias = Callable[[Tape | None], list]  # a program, and the values that come out of it
+
 asking: Current[Callable[[], str]] = Current("asking", lambda: "output")  # who asks, and where
 tape: Current[Tape | None] = Current("tape", None)
 
 
-def node(mean: Array, var: Array, rest: Callable[[], Array]) -> Moments:
+def node(
+    mean: Array, var: Array, rest: Callable[[], Array], shared: Shared | None = None
+) -> Moments:
     """The moments of a node, of whose variance `rest()` is not in its operands."""
     running = tape.get()
-    return (mean, var) if running is None else running.enter(mean, var, rest)
+    return (mean, var) if running is None else running.enter(mean, var, rest, shared)
+
+
+def covariance(x: Array, y: Array) -> Array | float:
+    """Of two values with these means, element by element, where it is kept; else 0."""
+    running = tape.get()
+    return 0.0 if running is None else running.covariance(x, y)
+
+
+def variance(mean: Array, var: Array) -> Array | Callable[[], Array]:
+    """Of a value of that mean, of which `var` is the variance if its parts are independent."""
+    running = tape.get()
+    return var if running is None else running.variance(mean, var)
+
+
+def keeps_covariance() -> bool:
+    """Whether `covariance` knows it."""
+    running = tape.get()
+    return running is not None and running.keeps_covariance

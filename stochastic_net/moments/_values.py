@@ -17,18 +17,28 @@ from stochastic_net._types import Array, Shape
 from stochastic_net.moments._no_rule import NoRule
 from stochastic_net.moments._precision import rounded, wide
 from stochastic_net.moments._quadrature import Function, expectation
-from stochastic_net.moments._tape import Moments, node
+from stochastic_net.moments._tape import Moments, node, variance
 
 ClosedForm: TypeAlias = Callable[[Array, Array], Moments]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class Root:
-    """A Gaussian for every element; its identity is that of its noise."""
+    """A Gaussian for every element; its identity is that of its noise.
 
-    mean: Array
-    var: Array
-    origin: object = None  # of `_origins`: what a rule further on may want to know
+    `origin` is one of `_origins`: what a rule further on may want to know.
+    """
+
+    def __init__(
+        self, mean: Array, var: Array | Callable[[], Array], origin: object = None
+    ) -> None:
+        self.mean, self.origin, self._var = mean, origin, var
+
+    @property
+    def var(self) -> Array:
+        """Computed once, when it is asked for."""
+        if callable(self._var):
+            self._var = self._var()
+        return self._var
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,7 +66,9 @@ class Line:
 
     def then(self, scale: Array | float, shift: Array | float) -> "Line":
         """scale * u + shift."""
-        return Line(self.root, scale * self.scale, scale * self.shift + shift)
+        through_zero = isinstance(self.shift, float) and self.shift == 0.0
+        start = shift if through_zero else scale * self.shift + shift
+        return Line(self.root, scale * self.scale, start)
 
 
 class Question(NamedTuple):
@@ -112,18 +124,26 @@ class Elementwise:
             self._moments = mean, var
         return self._moments
 
+    def gain(self) -> Array:
+        """dE / dE u: by Stein's lemma, the slope of the best line in u."""
+        (mean, var), function = wide(self.line.moments()), self.function
+        if function is None:
+            return jnp.ones_like(mean)
+        moved = jax.jvp(lambda m: self._of(function, m, var)[0], (mean,), (jnp.ones_like(mean),))
+        return moved[1].astype(self.dtype)
+
+    def _of(self, function: Function, mean: Array, var: Array) -> Moments:
+        if self.closed:
+            return self.closed(mean, var)
+
+        def widely(u: Array) -> Array:
+            return function(u.astype(self.dtype)).astype(mean.dtype)
+
+        return expectation(widely, mean, var, self.breaks)
+
     def _bent(self, function: Function, mean: Array, var: Array) -> Moments:
         like = mean
         mean, var = wide((mean, var))
-
-        def widely(u: Array) -> Array:
-            return function(u.astype(like.dtype)).astype(mean.dtype)
-
-        def of(mean: Array) -> Moments:
-            if self.closed:
-                return self.closed(mean, var)
-            return expectation(widely, mean, var, self.breaks)
-
         kind = jax.eval_shape(function, like).dtype
         if not jnp.issubdtype(kind, jnp.floating):
             raise NoRule(
@@ -133,19 +153,23 @@ class Elementwise:
             )
 
         def rest() -> Array:
-            gain = jax.jvp(lambda m: of(m)[0], (mean,), (jnp.ones_like(mean),))[1]
+            gain = jax.jvp(lambda m: self._of(function, m, var)[0], (mean,), (ones,))[1]
             return (out[1] - gain * gain * var).astype(like.dtype)
 
-        out = of(mean)
-        return node(*rounded(out, like), rest)
+        def shared(matrix: Callable) -> Array:
+            bend = jax.jvp(lambda v: self._of(function, mean, v)[0], (var,), (ones,))[1].reshape(-1)
+            return 2 * bend[:, None] * bend[None] * jnp.square(matrix(mean, mean))
+
+        out, ones = self._of(function, mean, var), jnp.ones_like(mean)
+        return node(*rounded(out, like), rest, shared)
 
 
 Value: TypeAlias = Array | Elementwise
 
 
 def gaussian(mean: Array, var: Array, origin: object = None) -> Elementwise:
-    """A new Gaussian, independent of all others."""
-    return Elementwise(Line(Root(mean, var, origin)))
+    """A new Gaussian; of variance `var` if the elements that it is made of are independent."""
+    return Elementwise(Line(Root(mean, variance(mean, var), origin)))
 
 
 def origin(value: Value) -> object:
@@ -153,17 +177,6 @@ def origin(value: Value) -> object:
     if not isinstance(value, Elementwise) or value.function or not value.line.is_root:
         return None
     return value.line.root.origin
-
-
-def widen(value: Elementwise, shape: Shape) -> Elementwise:
-    """`value` where an operation repeats it along axes of size 1; the copies share one noise."""
-    if value.shape == shape:
-        return value
-    if value.function is None:
-        line, root = value.line, value.line.root
-        mean, var = (jnp.broadcast_to(m, shape) for m in (root.mean, root.var))
-        return Elementwise(Line(Root(mean, var, root.origin), line.scale, line.shift))
-    return gaussian(*(jnp.broadcast_to(m, shape) for m in value.moments()))
 
 
 def is_random(value: Value) -> TypeGuard[Elementwise]:

@@ -17,7 +17,7 @@ class Propagate(nnx.Module):
 
     Args:
       module: a module or a function of one array.
-      covariance: "diagonal" or "adjoint", as for `sn.propagate`.
+      covariance: "diagonal", "full" or "adjoint", as for `sn.propagate`.
 
     Raises:
       TypeError: `module` is not callable, or the input is not a Gaussian.
@@ -37,7 +37,7 @@ class Propagate(nnx.Module):
         self,
         module: Callable[[Any], Any],
         *,
-        covariance: Literal["diagonal", "adjoint"] = "diagonal",
+        covariance: Literal["diagonal", "full", "adjoint"] = "diagonal",
     ) -> None:
         if not callable(module):
             raise TypeError(f"module must be a module or a function, got {type(module).__name__}.")
