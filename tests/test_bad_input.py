@@ -292,8 +292,7 @@ def test_without_checkify_the_check_compiles_to_nothing(f, good, bad, message, m
     programs = []
     for check in (_require.with_check, lambda valid, value, message: value, leave_a_callback):
         monkeypatch.setattr(_require, "with_check", check)
-        text = jax.jit(lambda *args: f(*args)).lower(*good).compile().as_text()
-        programs += [re.sub(r", metadata=\{[^}]*\}", "", text)]
+        programs += [jax.jit(lambda *args: f(*args)).lower(*good).as_text()]
     assert programs[0] == programs[1] != programs[2]
 
 
