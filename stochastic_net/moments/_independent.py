@@ -38,7 +38,7 @@ def independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
         case "sub":
             return _difference(x, y)
         case "mul":
-            return gaussian(*product((mx, vx), (my, vy), normalised(x, y)))
+            return gaussian(*product(*normalised(x, y)))
         case "div":
             softmax = sum_of_exponentials(y, x)
             if softmax is not None:

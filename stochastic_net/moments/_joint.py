@@ -45,12 +45,12 @@ class Joint(Tape):
         self, mean: Array, var: Array, rest: Callable[[], Array], shared: Shared | None
     ) -> Moments:
         """The mean with its own deviation; of its variance that is what operands do not explain."""
+        mean = mean + next(self._next)  # first: a derivative by what is outside must not answer
         own = jnp.maximum(wide_array(var - self.covariance(mean, mean)), 0).reshape(-1)
         if shared is not None and own.size > 1:
             off = shared(self.matrix)
             own = jnp.where(jnp.eye(own.size, dtype=bool), jnp.diag(own), off)
         self.weights += (own,)
-        mean = mean + next(self._next)
         return mean, self.covariance(mean, mean)
 
     def covariance(self, x: Array, y: Array) -> Array:
@@ -113,7 +113,7 @@ def _elementwise(x: Array, y: Array, weights: tuple[Array, ...]) -> Array:
 
 @_elementwise.defjvp
 def _elementwise_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
-    out = jnp.zeros_like(_elementwise(*primals)).reshape(-1)
+    out = wide_array(jnp.zeros(primals[0].size, primals[0].dtype))
     one, two = (_rows(t) for t in tangents[:2])
     for weight, a, b in _by_node(one, two, primals[2]):
         out = out + (_weighted(weight, a) * b).sum(0)

@@ -11,7 +11,6 @@ from jax.extend.core import primitives as p
 from stochastic_net._types import Array
 from stochastic_net.moments._origins import (
     Largest,
-    NormScale,
     Sum,
     norm_scale,
     squares_of_centred,
@@ -78,8 +77,7 @@ def _origin(eqn: JaxprEqn, x: Value) -> object:
     if eqn.primitive not in _REPEATING:
         return None
     if scale := norm_scale(x):
-        moved = eqn.primitive.bind(scale.relative, **eqn.params)
-        return NormScale(scale.line, scale.axes, moved)
+        return scale.then(partial(eqn.primitive.bind, **eqn.params))
     return origin(x)
 
 

@@ -6,6 +6,7 @@ cancel against themselves. A value therefore remembers that it is a sum, or a ma
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
@@ -56,12 +57,18 @@ class SampleVariance:
 class NormScale:
     """A function g of such a sample variance S, in an array that may repeat it.
 
-    `relative` is (dE g / dE S) / E g, which no constant factor changes.
+    `relative` is (dE g / dE S) / E g and `spread` its square times Var S, the least that Var g can
+    be in units of (E g)^2; no constant factor changes them.
     """
 
     line: Line
     axes: tuple[int, ...]
     relative: Array
+    spread: Array
+
+    def then(self, move: Callable[[Array], Array]) -> "NormScale":
+        """In an array that is made of this one's entries."""
+        return NormScale(self.line, self.axes, move(self.relative), move(self.spread))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -130,7 +137,9 @@ def norm_scale(x: Value) -> NormScale | None:
     found, shift = x.line.root.origin, x.line.shift
     if isinstance(found, SampleVariance) and x.function is not None:
         mean, _ = x.moments()
-        return NormScale(found.line, found.axes, x.gain() / mean)
+        relative = x.gain() / mean
+        _, var = x.line.moments()
+        return NormScale(found.line, found.axes, relative, jnp.square(relative) * var)
     scaled = isinstance(found, NormScale) and x.function is None
     return found if scaled and isinstance(shift, float) and shift == 0.0 else None
 
@@ -145,8 +154,7 @@ def widen(value: Elementwise, shape: Shape) -> Elementwise:
         return Elementwise(Line(Root(mean, var, root.origin), line.scale, line.shift))
     scale = norm_scale(value)
     if scale is not None:
-        relative = jnp.broadcast_to(scale.relative, shape)
-        scale = dataclasses.replace(scale, relative=relative)
+        scale = scale.then(lambda a: jnp.broadcast_to(a, shape))
     mean, var = (jnp.broadcast_to(m, shape) for m in value.moments())
     return gaussian(mean, var, scale)
 

@@ -51,19 +51,25 @@ def of_centred(var: Array, axes: tuple[int, ...]) -> Array:
     return (1 - 2 / n) * var + var.sum(axes, keepdims=True) / n**2
 
 
-def normalised(x: Value, y: Value) -> Array | float:
-    """Cov(X, Y) where one is a line less its mean and the other a function of its variance."""
-    if keeps_covariance():
-        return 0.0
-    for one, two in ((x, y), (y, x)):
-        scale = norm_scale(two)
+def normalised(x: Value, y: Value) -> tuple[Moments, Moments, Array | float]:
+    """The moments of two factors, and their covariance where they are those of a norm.
+
+    One then is a line less its mean and the other a function of the line's sample variance, whose
+    own variance is at least what its slope explains: no closed form may say less.
+    """
+    pairs = moments(x), moments(y)
+    for index, (one, two) in enumerate(((x, y), (y, x))):
+        scale = None if keeps_covariance() else norm_scale(two)
         if scale is not None and is_divided(one, scale):
             mean, var = scale.line.moments()
             n = math.prod(mean.shape[axis] for axis in scale.axes)
             pull = var * (mean - mean.mean(scale.axes, keepdims=True))
             shared = 2 * (pull - pull.mean(scale.axes, keepdims=True)) / n
-            return scale.relative * moments(two)[0] * shared
-    return 0.0
+            factor, own = pairs[1 - index]
+            wide_enough = factor, jnp.maximum(own, scale.spread * jnp.square(factor))
+            both = (pairs[0], wide_enough) if index == 0 else (wide_enough, pairs[1])
+            return *both, scale.relative * factor * shared
+    return *pairs, 0.0
 
 
 def as_independent(line: Line, axes: tuple[int, ...]) -> Line:
