@@ -39,6 +39,13 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(_OURS, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget():
+    """A process does not hold the programs of all files, which are gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def strict(request: pytest.FixtureRequest):
     """No key is used twice, no dtype and no rank is promoted unsaid."""
