@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array
 from stochastic_net.moments._joint import correlated
+from stochastic_net.moments._precision import not_negative
 from stochastic_net.moments._tape import Run
 from stochastic_net.moments._values import Value, gaussian, is_random
 
@@ -13,7 +14,7 @@ from stochastic_net.moments._values import Value, gaussian, is_random
 def full(run: Run) -> list[Value]:
     """The outputs of a program, with all covariances kept on the way."""
     found = correlated(run)
-    variances = jnp.maximum(jnp.diagonal(found.covariance), 0)
+    variances = not_negative(jnp.diagonal(found.covariance))
     new = iter(
         gaussian(mean, variances[place].reshape(mean.shape).astype(mean.dtype))
         for mean, place in zip(found.means, _places(found.means), strict=True)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from stochastic_net._types import Array
-from stochastic_net.moments._precision import wide_array
+from stochastic_net.moments._precision import not_negative, wide_array
 from stochastic_net.moments._tape import Moments, Run, Shared, Tape
 from stochastic_net.moments._values import Value, is_random
 
@@ -46,7 +46,7 @@ class Joint(Tape):
     ) -> Moments:
         """The mean with its own deviation; of its variance that is what operands do not explain."""
         mean = mean + next(self._next)  # first: a derivative by what is outside must not answer
-        own = jnp.maximum(wide_array(var - self.covariance(mean, mean)), 0).reshape(-1)
+        own = not_negative(wide_array(var - self.covariance(mean, mean))).reshape(-1)
         if shared is not None and own.size > 1:
             off = shared(self.matrix)
             own = jnp.where(jnp.eye(own.size, dtype=bool), jnp.diag(own), off)

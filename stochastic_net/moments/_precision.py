@@ -1,5 +1,7 @@
 """What is not linear is computed in float32 for 16-bit floats, and rounded last."""
 
+import jax.numpy as jnp
+
 from stochastic_net._types import Array
 from stochastic_net.moments._tape import Moments
 from stochastic_net.random import compute_dtype
@@ -16,6 +18,11 @@ def rounded(moments: Moments, like: Array) -> Moments:
     """The moments in the dtype of `like`."""
     mean, var = moments
     return mean.astype(like.dtype), var.astype(like.dtype)
+
+
+def not_negative(x: Array) -> Array:
+    """x where rounding has not made it negative; of derivative 1 at 0, where `maximum` has half."""
+    return jnp.where(x < 0, jnp.zeros_like(x), x)
 
 
 def wide_array(x: Array) -> Array:

@@ -37,7 +37,8 @@ class Tape:
         """A node's moments, as the program is to go on with them."""
         self.variances.append(var)
         self.labels.append(asking.get()())
-        self.rests.append(jnp.maximum(rest(), 0))
+        own = rest()  # its derivative at 0 is 1, where that of `maximum` is a half
+        self.rests.append(jnp.where(own < 0, jnp.zeros_like(own), own))
         return mean, var
 
     keeps_covariance = False
