@@ -11,24 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _dice import RNG, single, the_same_numbers  # noqa: F401
 from flax import nnx
 from jax import lax
 from jax.extend.core import primitives
 
 import stochastic_net as sn
-
-RNG = np.random.default_rng(0)
-START = RNG.bit_generator.state
-
-
-@pytest.fixture(autouse=True)
-def the_same_numbers():
-    """For a test, whichever run before it on its worker."""
-    RNG.bit_generator.state = START
-
-
-def single(x):
-    return np.asarray(x, np.float32)
 
 
 def pair(mean, var):
