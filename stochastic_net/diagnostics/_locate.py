@@ -8,6 +8,7 @@ from jax.extend.core import JaxprEqn
 
 from stochastic_net._types import Array
 from stochastic_net.diagnostics._derivative import bind, is_float
+from stochastic_net.diagnostics._draws import is_sampler
 from stochastic_net.diagnostics._flow import Danger, Place
 from stochastic_net.diagnostics._objective import Objective
 
@@ -126,7 +127,8 @@ def _run(program: core.Jaxpr, consts, values, calls: tuple, look, seen: dict) ->
         ins = [read(atom) for atom in eqn.invars]
         place = (*calls, id(eqn))
         inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-        if eqn.primitive.name in _INLINE and inner is not None:
+        # What is inside a sampler is its own business, and all of it looked at slow to compile.
+        if eqn.primitive.name in _INLINE and inner is not None and not is_sampler(eqn):
             body, own = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
             outs = _run(body, own, ins, place, look, seen)
         else:
