@@ -70,3 +70,12 @@ def test_the_normal_quantile_of_every_cell():
     with jax.enable_x64(True):
         wide = jnp.asarray(cells[:100].astype(float))
         np.testing.assert_allclose(normal_quantile(wide), expected[:100], rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["exp2", "log", "rough_log"])
+def test_derivatives_to_second_order(name):
+    """They are made by bits, which have none."""
+    ours, theirs = getattr(elementary, name), getattr(jnp, name.removeprefix("rough_"))
+    x = jnp.linspace(0.1, 5.0, 50)
+    for order in (jax.grad, lambda f: jax.grad(jax.grad(f))):
+        np.testing.assert_allclose(jax.vmap(order(ours))(x), jax.vmap(order(theirs))(x), rtol=1e-6)

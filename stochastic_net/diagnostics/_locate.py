@@ -11,6 +11,7 @@ from stochastic_net.diagnostics._derivative import bind, is_float
 from stochastic_net.diagnostics._draws import is_sampler
 from stochastic_net.diagnostics._flow import Danger, Place
 from stochastic_net.diagnostics._objective import Objective
+from stochastic_net.diagnostics._rerun import evaluate
 
 _INLINE = frozenset(("jit", "pjit", "closed_call", "remat2", "checkpoint"))
 _FLAT = {  # where an elementwise operation has a derivative of exactly zero
@@ -116,25 +117,16 @@ def _watch(objective: Objective, point: list[Array], look, combine) -> dict[Plac
     return dict(zip(order, values, strict=True))
 
 
-def _run(program: core.Jaxpr, consts, values, calls: tuple, look, seen: dict) -> list:
-    state = dict(zip(program.constvars, consts, strict=True))
-    state.update(zip(program.invars, values, strict=True))
-
-    def read(atom):
-        return atom.val if isinstance(atom, core.Literal) else state[atom]
-
-    for eqn in program.eqns:
-        ins = [read(atom) for atom in eqn.invars]
-        place = (*calls, id(eqn))
+def _run(program: core.Jaxpr, consts, values, calls: Place, look, seen: dict) -> list:
+    def do(eqn: JaxprEqn, ins: list, place: Place) -> list:
         inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
         # What is inside a sampler is its own business, and all of it looked at slow to compile.
         if eqn.primitive.name in _INLINE and inner is not None and not is_sampler(eqn):
             body, own = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
-            outs = _run(body, own, ins, place, look, seen)
-        else:
-            outs = bind(eqn, *ins)
-            said = look(place, eqn, ins)
-            if said is not None:
-                seen[place] = said
-        state.update(zip(eqn.outvars, outs, strict=True))
-    return [read(atom) for atom in program.outvars]
+            return _run(body, own, ins, place, look, seen)
+        outs, said = bind(eqn, *ins), look(place, eqn, ins)
+        if said is not None:
+            seen[place] = said
+        return outs
+
+    return evaluate(program, consts, values, calls, do)

@@ -14,6 +14,7 @@ from stochastic_net.diagnostics._loops import counts
 from stochastic_net.diagnostics._words import words
 
 Changes = Mapping[Place, Array]
+Do = Callable[[JaxprEqn, list, Place], list]
 Change = Callable[[list, Array], list]  # an equation's values and what is given for its place
 
 _CALLS = words("jit pjit closed_call core_call")
@@ -41,6 +42,19 @@ def rerun(closed: core.ClosedJaxpr, inputs: list, changes: Changes, change: Chan
 
 
 def _run(program, consts, inputs, calls: Place, changes: Changes, change: Change) -> list:
+    def do(eqn: JaxprEqn, ins: list, place: Place) -> list:
+        inside = {p: x for p, x in changes.items() if p[: len(place)] == place}
+        if not inside:
+            return bind(eqn, *ins)
+        if place in inside:
+            return change(bind(eqn, *ins), inside[place])
+        return _enter(eqn, ins, place, inside, change)
+
+    return evaluate(program, consts, inputs, calls, do)
+
+
+def evaluate(program: core.Jaxpr, consts, inputs, calls: Place, do: Do) -> list:
+    """The outputs of a program of which every equation is done by `do`, which knows its place."""
     state: dict = dict(zip(program.constvars, consts, strict=True))
     state.update(zip(program.invars, inputs, strict=True))
 
@@ -48,17 +62,9 @@ def _run(program, consts, inputs, calls: Place, changes: Changes, change: Change
         return atom.val if isinstance(atom, core.Literal) else state[atom]
 
     for eqn in program.eqns:
-        ins = [read(atom) for atom in eqn.invars]
-        place = (*calls, id(eqn))
-        inside = {p: x for p, x in changes.items() if p[: len(place)] == place}
-        if not inside:
-            outs = bind(eqn, *ins)
-        elif place in inside:
-            outs = change(bind(eqn, *ins), inside[place])
-        else:
-            outs = _enter(eqn, ins, place, inside, change)
+        outs = do(eqn, list(map(read, eqn.invars)), (*calls, id(eqn)))
         state.update(zip(eqn.outvars, outs, strict=True))
-    return [read(atom) for atom in program.outvars]
+    return list(map(read, program.outvars))
 
 
 def _enter(eqn: JaxprEqn, ins: list, place: Place, changes: Changes, change: Change) -> list:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stochastic_net._types import Array
-from stochastic_net.random._elementary import reciprocal
+from stochastic_net.random._elementary import polynomial, reciprocal
 
 _TAME = 4.0  # times the largest of Chebyshev's coefficients
 
@@ -21,15 +21,8 @@ def half_line_series(coefficients: np.ndarray, scale: float, x: Array) -> Array:
     powers = np.polynomial.chebyshev.cheb2poly(c)
     q = (x - scale) * reciprocal(x + scale)
     if x.dtype == jnp.float32 and abs(powers).max() < _TAME * abs(c).max():
-        return _horner(powers.astype(x.dtype), q)
+        return polynomial(powers, q)
     return _clenshaw(c.astype(x.dtype), q)
-
-
-def _horner(powers: np.ndarray, q: Array) -> Array:
-    value = jnp.full_like(q, powers[-1])
-    for power in powers[-2::-1]:
-        value = value * q + power
-    return value
 
 
 def _clenshaw(c: np.ndarray, q: Array) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from stochastic_net._types import Array
-from stochastic_net.random._elementary import root
+from stochastic_net.random._elementary import polynomial, root
 
 # sin(t / 2) / t as a polynomial in t^2: interpolated at Chebyshev points for float32 (an error of
 # 7e-9, or 1.2e-6 where rough), its series for float64.
@@ -44,9 +44,4 @@ def pi_parts(dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _odd(t: Array, coefficients: tuple[float, ...]) -> Array:
-    """t times the polynomial in t^2."""
-    square = t * t
-    value = jnp.full_like(t, coefficients[-1])
-    for c in coefficients[-2::-1]:
-        value = value * square + np.asarray(c, t.dtype)
-    return t * value
+    return t * polynomial(coefficients, t * t)

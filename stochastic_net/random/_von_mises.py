@@ -24,7 +24,7 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
 from stochastic_net.random._bessel import dispersion, scaled_i0
 from stochastic_net.random._circle import pi_parts, sin_half
-from stochastic_net.random._elementary import exp2, reciprocal, root
+from stochastic_net.random._elementary import LOG2_E, exp2, reciprocal, root
 from stochastic_net.random._fence import both
 from stochastic_net.random._implicit import moving
 from stochastic_net.random._inverse import Coupling, check_coupling
@@ -40,7 +40,6 @@ _LARGEST = 1e15  # concentrations beyond are drawn as this one
 _CUT = {np.dtype(np.float32): 14.0, np.dtype(np.float64): 40.0}  # e^-E is left out beyond
 _NODES: Nodes = (10, 32)
 _SHORT: Nodes = (2, 8)  # over a quarter of the scale on which the density falls
-_TWO_LOG2_E = 2 / math.log(2)
 
 
 def von_mises(
@@ -124,12 +123,12 @@ def _quantile(beyond: Array, within: Array, kappa: Array) -> tuple[Array, Array]
     near = start(beyond, within, kappa, norm)
     length, upper = _side(near, kappa)
     mass, slope = _integrals(near, length, kappa, _NODES)
-    height = _TWO_LOG2_E * kappa * sin_half(near) ** 2
+    height = 2 * LOG2_E * kappa * sin_half(near) ** 2
     step = mass - jnp.where(upper, beyond, -within) * norm * exp2(jnp.minimum(height, 115))
     first = _step(step, near, kappa)
     mass, less = _integrals(near, first, kappa, _SHORT)
     square = sin_half(near + first) ** 2
-    scale = exp2(_TWO_LOG2_E * kappa * square - height)  # from e of `near` to e of the step's end
+    scale = exp2(2 * LOG2_E * kappa * square - height)  # from e of `near` to e of the step's end
     rest, slope = (step - mass) * scale, (slope - less) * scale
     fall = kappa * _sine(square)
     z = near + (first + rest * (1 + rest * fall / 2))
@@ -166,7 +165,7 @@ def _side(z: Array, kappa: Array) -> tuple[Array, Array]:
 
 def _integrals(z: Array, length: Array, kappa: Array, nodes: Nodes) -> tuple[Array, Array]:
     """The integrals of e(t) and of (cos t - A) e(t) from z to z + length."""
-    spread, rate = dispersion(kappa), _TWO_LOG2_E * kappa
+    spread, rate = dispersion(kappa), 2 * LOG2_E * kappa
     height = rate * sin_half(z) ** 2
 
     def terms(x, w):

@@ -6,10 +6,9 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array
 from stochastic_net.random._circle import rough_sine, twice_arcsin
-from stochastic_net.random._elementary import exp2, reciprocal, rough_log
+from stochastic_net.random._elementary import LOG2_E, exp2, reciprocal, rough_log
 from stochastic_net.random._tails import normal_quantile_guess
 
-_TWO_LOG2_E = 2 / math.log(2)
 _NEARLY_UNIFORM = 0.73  # the concentration below which the law is
 _AT_ZERO = 0.06  # the mass around 0 in which the density is nearly constant
 _NEVER_OPPOSITE = 30.0  # the concentration beyond which no draw is on the far side of the circle
@@ -36,7 +35,7 @@ def _concentrated(beyond: Array, kappa: Array, norm: Array) -> Array:
     near = normal_quantile_guess(rough_log(beyond / 2)) ** 2
     sine = jnp.minimum(near * quarter, 0.999)
     k = jnp.minimum(kappa, _NEVER_OPPOSITE)
-    rate = jnp.minimum(beyond * norm * exp2(_TWO_LOG2_E * k), 1e15)
+    rate = jnp.minimum(beyond * norm * exp2(2 * LOG2_E * k), 1e15)
     mass = rate * rate * k
     far = jnp.where(mass < 0.1, mass * (1 - mass * (0.5 - mass / 3)), rough_log(1 + mass))
     opposite = far * (1.5 + k * (4 + k)) < 14 * k * k
