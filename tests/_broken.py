@@ -20,17 +20,6 @@ POSITIVE = jnp.array([0.4, 0.9, 1.6])
 MATRIX = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3)) / 2, jnp.float32)
 BATCH = jnp.asarray(np.random.default_rng(1).normal(size=(5, 3)), jnp.float32)
 
-_RUN = (
-    "singular",
-    "negative",
-    "where_nan",
-    "nan",
-    "saturated",
-    "clipped",
-    "bias",
-    "refused",
-)
-
 
 class Broken(list):
     """A table of broken functions; calling it gives the decorator that adds one."""
@@ -39,8 +28,6 @@ class Broken(list):
         self, kind, *args, severity="error", argument="", marks=(), source=None, **options
     ):
         def add(f):
-            numbers = kind in _RUN or len(self) % 6 == 0  # of the others a sixth, for time
-            options.setdefault("numbers", numbers)
             options.setdefault("num_samples", 50)
             row = (f, args, kind, severity, argument, source or f, options)
             name = getattr(f, "__name__", type(f).__name__)
