@@ -18,11 +18,11 @@ from stochastic_net.distributions import _noise
 
 @contextlib.contextmanager
 def _uniforms(take):
-    def two_sided(key, shape, dtype):
+    def tail(key, shape, dtype):
         u = jnp.asarray(take(shape), dtype)
-        return _noise.TwoSided(jnp.minimum(u, 1 - u), u > 0.5)
+        return jnp.where(u > 0.5, u - 1, u)
 
-    with mock.patch.object(_noise, "two_sided_uniform", two_sided):
+    with mock.patch.object(_noise, "uniform_tail", tail):
         yield
 
 
