@@ -1,18 +1,16 @@
 """Random bits: who draws them, from which key, and where they become a number."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics._program.flow import Draw, Flow
 from stochastic_net.diagnostics._program.keys import is_key
 from stochastic_net.diagnostics._program.source import calls_users
-
-if TYPE_CHECKING:
-    from stochastic_net.diagnostics._program.walk import Walk
+from stochastic_net.diagnostics._program.state import State
 
 
-def group_of(walk: "Walk", eqn: JaxprEqn) -> tuple[int, ...]:
+def group_of(walk: State, eqn: JaxprEqn) -> tuple[int, ...]:
     """The function of a library that asks for random bits, as one taker of its key.
 
     What it does with the key inside (JAX's are private functions) is its own business.
@@ -30,7 +28,7 @@ def is_sampler(eqn: JaxprEqn) -> bool:
 
 
 def draw(
-    walk: "Walk", eqn, ins: list[Flow], outs: list[Flow], unwrapped: bool = False
+    walk: State, eqn, ins: list[Flow], outs: list[Flow], unwrapped: bool = False
 ) -> list[Flow]:
     """The flows of a draw: a new source of noise, which its parameters may move."""
     place = walk.place(eqn)
@@ -68,7 +66,7 @@ def draw(
     ]
 
 
-def _sampler(walk: "Walk", eqn: JaxprEqn) -> str:
+def _sampler(walk: State, eqn: JaxprEqn) -> str:
     """The function of the library that the user calls to draw."""
     called_ = walk.where(eqn).called.rpartition(".")
     law = next((e.params["name"].lstrip("_") for e in walk.calls if is_sampler(e)), "")
@@ -77,7 +75,7 @@ def _sampler(walk: "Walk", eqn: JaxprEqn) -> str:
     return called_[2] or law or "random bits"
 
 
-def _loop_bits(walk: "Walk") -> int:
+def _loop_bits(walk: State) -> int:
     """The loops, without the maps over shards that are around."""
     shards = {
         tuple(map(id, walk.calls[: i + 1]))
@@ -87,13 +85,13 @@ def _loop_bits(walk: "Walk") -> int:
     return sum(1 << index for place, index in walk.loops.items() if place not in shards)
 
 
-def _mapped(walk: "Walk", eqn: JaxprEqn) -> int:
+def _mapped(walk: State, eqn: JaxprEqn) -> int:
     """How many vmaps are around."""
     stacks = [str(e.source_info.name_stack) for e in (*walk.calls, eqn)]
     return max(stack.count("vmap(") for stack in stacks)
 
 
-def birth(walk: "Walk", eqn: JaxprEqn, out: Flow, var) -> Flow:
+def birth(walk: State, eqn: JaxprEqn, out: Flow, var) -> Flow:
     """Random bits become a number here; from now on derivatives in it may be followed."""
     name = eqn.primitive.name
     noise = out.info & ~walk.leaves

@@ -1,16 +1,12 @@
 """Where derivatives end on their way through an operation, and what makes up for it."""
 
-from typing import TYPE_CHECKING
-
 from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics._program.derivative import Refused
 from stochastic_net.diagnostics._program.flow import Cut, Flow, together
 from stochastic_net.diagnostics._program.source import is_jax, stops_exactly
+from stochastic_net.diagnostics._program.state import State
 from stochastic_net.diagnostics._program.words import words
-
-if TYPE_CHECKING:
-    from stochastic_net.diagnostics._program.walk import Walk
 
 _KINDS = {
     "stop_gradient": "stop_gradient",
@@ -34,7 +30,7 @@ _PRODUCTS = frozenset(("mul", "dot_general"))
 _SELDOM = frozenset(("is_finite", "eq", "ne"))  # true or false but for values of no probability
 
 
-def join(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], mask) -> list[Flow]:
+def join(walk: State, eqn: JaxprEqn, ins: list[Flow], mask) -> list[Flow]:
     """What every operation does: join its operands, and end derivatives that have no rule."""
     why = ""
     refused = isinstance(mask, Refused)
@@ -61,7 +57,7 @@ def join(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], mask) -> list[Flow]:
     return outs
 
 
-def end(walk: "Walk", eqn, out: Flow, ended: int, joined: Flow, kind: str, why: str = "") -> Flow:
+def end(walk: State, eqn, out: Flow, ended: int, joined: Flow, kind: str, why: str = "") -> Flow:
     """Note that derivatives in the sources `ended` go no further than this operation."""
     name = eqn.primitive.name
     place = walk.place(eqn)
@@ -86,7 +82,7 @@ def end(walk: "Walk", eqn, out: Flow, ended: int, joined: Flow, kind: str, why: 
     return out._replace(lost=out.lost | cut.bit, open=opened, raises=out.raises | raises)
 
 
-def _unhealed(walk: "Walk", lost: int, diff: int, name: str) -> int:
+def _unhealed(walk: State, lost: int, diff: int, name: str) -> int:
     """Cuts of which some source has no other way here."""
     for cut in walk.cuts_in(lost):
         if not cut.ended & walk.leaves & ~diff:
@@ -95,7 +91,7 @@ def _unhealed(walk: "Walk", lost: int, diff: int, name: str) -> int:
     return lost
 
 
-def settle(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], out: Flow, var) -> Flow:
+def settle(walk: State, eqn: JaxprEqn, ins: list[Flow], out: Flow, var) -> Flow:
     """Open cuts that this operation makes up for, and terms that estimate their gradient."""
     name = eqn.primitive.name
     if name in SUMS:
@@ -123,7 +119,7 @@ def settle(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], out: Flow, var) -> Flow
     return out._replace(open=opened, joint=joint, declared=declared, made_up=made_up)
 
 
-def _straight_through(walk: "Walk", ins: list[Flow], out: Flow) -> Flow:
+def _straight_through(walk: State, ins: list[Flow], out: Flow) -> Flow:
     """x + stop_gradient(choice - x): the choice has the gradient that the user gives it."""
     for cut in walk.cuts_in(out.stopped):
         if any(f.diff & cut.ended & walk.watched and not f.stopped & cut.bit for f in ins):
@@ -131,7 +127,7 @@ def _straight_through(walk: "Walk", ins: list[Flow], out: Flow) -> Flow:
     return out
 
 
-def _put_in(walk: "Walk", name: str, ins: list[Flow], out: Flow) -> Flow:
+def _put_in(walk: State, name: str, ins: list[Flow], out: Flow) -> Flow:
     """choice + x - stop_gradient(x): the value is the choice's, the gradient that of x."""
     if name == "sub" and ins[1].number in terms(ins[0]) and not ins[1].diff & walk.watched:
         out = out._replace(given=out.given | (ins[0].diff & walk.watched))
@@ -147,6 +143,6 @@ def terms(flow: Flow) -> frozenset:
     return flow.terms or frozenset((flow.number,) if flow.number is not None else ())
 
 
-def _in_wald(walk: "Walk") -> bool:
+def _in_wald(walk: State) -> bool:
     """Whether this is inside JAX's own sampler of the Wald law."""
     return any(e.params.get("name") == "_wald" and is_jax(e) for e in walk.calls)

@@ -1,6 +1,6 @@
 """What else is known of the value of an operation: which key, what range, what danger."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jax.extend import core
 from jax.extend.core import JaxprEqn
@@ -16,10 +16,8 @@ from stochastic_net.diagnostics._program.flow import Danger, Flow
 from stochastic_net.diagnostics._program.keys import is_key, next_key
 from stochastic_net.diagnostics._program.rows import rows
 from stochastic_net.diagnostics._program.source import Source, is_direct
+from stochastic_net.diagnostics._program.state import State
 from stochastic_net.diagnostics._program.words import words
-
-if TYPE_CHECKING:
-    from stochastic_net.diagnostics._program.walk import Walk
 
 _SHAPES = words(
     """
@@ -29,7 +27,7 @@ _SHAPES = words(
 )
 
 
-def detail(walk: "Walk", eqn: JaxprEqn, index: int, out: Flow, ins: list[Flow]) -> Flow:
+def detail(walk: State, eqn: JaxprEqn, index: int, out: Flow, ins: list[Flow]) -> Flow:
     """Its key, its range, and what it is equal to or a comparison of."""
     name, var = eqn.primitive.name, eqn.outvars[index]
     if is_key(var.aval) or (ins and ins[0].key is not None):
@@ -54,7 +52,7 @@ def detail(walk: "Walk", eqn: JaxprEqn, index: int, out: Flow, ins: list[Flow]) 
     return rows(walk, eqn, out, ins)
 
 
-def _range_of(walk: "Walk", eqn: JaxprEqn, ins: list[Flow]) -> bounds.Range:
+def _range_of(walk: State, eqn: JaxprEqn, ins: list[Flow]) -> bounds.Range:
     name = eqn.primitive.name
     ranges = [f.range for f in ins]
     if name == "select_n" and len(ins) == 3:
@@ -65,7 +63,7 @@ def _range_of(walk: "Walk", eqn: JaxprEqn, ins: list[Flow]) -> bounds.Range:
     return after(eqn, ranges, squared)
 
 
-def endanger(walk: "Walk", eqn: JaxprEqn, ins: list[Flow], outs: list[Flow]) -> list[Flow]:
+def endanger(walk: State, eqn: JaxprEqn, ins: list[Flow], outs: list[Flow]) -> list[Flow]:
     """`outs`, which remember that the operation may have no finite derivative here."""
     name = eqn.primitive.name
     found = exposed(eqn, [f.range for f in ins])
@@ -101,7 +99,7 @@ def _guard(source: Source, danger: Danger, ins: list[Flow]) -> None:
         danger.hidden = source
 
 
-def _is_where(walk: "Walk", eqn: JaxprEqn) -> bool:
+def _is_where(walk: State, eqn: JaxprEqn) -> bool:
     """Whether the user writes this choice, and not a function of a library that knows why."""
     return walk.where(eqn).called.rpartition(".")[2] in (
         "where",

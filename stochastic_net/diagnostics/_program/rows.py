@@ -1,20 +1,16 @@
 """Noise that is the same in every row of a vmap or shard."""
 
-from typing import TYPE_CHECKING
-
 from jax.extend.core import JaxprEqn
 
 from stochastic_net.diagnostics._program.derivative import shape
 from stochastic_net.diagnostics._program.flow import Flow
+from stochastic_net.diagnostics._program.state import State
 from stochastic_net.diagnostics._program.words import words
-
-if TYPE_CHECKING:
-    from stochastic_net.diagnostics._program.walk import Walk
 
 _ELEMENTWISE = words("add sub mul div max min select_n pow add_any atan2")
 
 
-def rows(walk: "Walk", eqn: JaxprEqn, out: Flow, ins: list[Flow]) -> Flow:
+def rows(walk: State, eqn: JaxprEqn, out: Flow, ins: list[Flow]) -> Flow:
     """Noise that is the same in every row, when it meets rows."""
     if not out.same:
         return out
@@ -41,7 +37,7 @@ def rows(walk: "Walk", eqn: JaxprEqn, out: Flow, ins: list[Flow]) -> Flow:
     return out
 
 
-def _sharded(walk: "Walk") -> bool:
+def _sharded(walk: State) -> bool:
     return any(eqn.primitive.name == "shard_map" for eqn in walk.calls)
 
 

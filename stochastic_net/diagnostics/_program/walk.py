@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable, Sequence
 from operator import or_
-from typing import Any
 
 import jax
 from jax.extend import core
@@ -13,44 +12,17 @@ from stochastic_net.diagnostics._program import bounds
 from stochastic_net.diagnostics._program.derivative import derivative, is_short
 from stochastic_net.diagnostics._program.draws import draw, group_of
 from stochastic_net.diagnostics._program.ends import join
-from stochastic_net.diagnostics._program.flow import Cut, Danger, Draw, Flow, Place
+from stochastic_net.diagnostics._program.flow import Flow
 from stochastic_net.diagnostics._program.keys import is_key, wrapped_again
 from stochastic_net.diagnostics._program.known import detail, endanger
-from stochastic_net.diagnostics._program.source import (
-    Source,
-    locate,
-    samples,
-)
+from stochastic_net.diagnostics._program.state import State
 from stochastic_net.diagnostics._program.words import words
 
 _FLATTENING = words("clamp max min tanh logistic erf exp")
 
 
-class Walk:
-    """One pass over a program; what it finds is in `draws`, `cuts` and `dangers`."""
-
-    def __init__(self, leaves: int, watched: int) -> None:
-        self.leaves = (1 << leaves) - 1
-        self.watched = watched  # the leaves whose derivative is asked for
-        self.size = leaves  # how many sources there are
-        self.draws: dict[Place, Draw] = {}
-        self.cuts: dict[Place, Cut] = {}
-        self.dangers: dict[Place, Danger] = {}
-        self.shared: dict[Place, tuple[int, Source]] = {}
-        self.split: dict[Place, tuple[Any, Source, Any, tuple]] = {}
-        self.on_purpose = 0  # leaves that stop_gradient or a rule ends some derivative of
-        self.rounded = 0  # leaves that go through floats of 16 bits
-        self.jumps = 0  # leaves as which move, what a sampler returns jumps
-        self.flats: dict[Place, tuple[str, Source, int]] = {}
-        self.rules: dict[Place, Source] = {}  # derivative rules of the user's
-        self.equations: dict[Place, tuple] = {}  # of what derivatives go through
-        self.opaque: dict[Place, Source] = {}
-        self.program: core.Jaxpr | None = None  # which is being walked
-        self.calls: tuple[JaxprEqn, ...] = ()
-        self.branches: tuple[tuple[int, int], ...] = ()
-        self.around: list[int] = []  # the loops and shards around, by their bit
-        self.loops: dict[Place, int] = {}
-        self.own_rule = 0
+class Walk(State):
+    """One pass over a program, which leaves in its state what it finds."""
 
     def run(self, program: core.Jaxpr, consts: Sequence, ins: Sequence[Flow]) -> list[Flow]:
         """The flows of a program's outputs."""
@@ -101,28 +73,7 @@ class Walk:
         self.calls, self.branches = before
         return outs
 
-    def loop(self, eqn: JaxprEqn) -> int:
-        """The bit of a loop or of a map over shards."""
-        place = self.place(eqn)
-        return 1 << self.loops.setdefault(place, len(self.loops))
-
     # Operations
-
-    def place(self, eqn: JaxprEqn) -> Place:
-        """Which equation this is, of all in the program."""
-        return (*map(id, self.calls), id(eqn))
-
-    def sampling(self, eqn: JaxprEqn) -> bool:
-        """Whether this is inside one of this library's samplers, whose derivatives are tested."""
-        return any(map(samples, (*self.calls, eqn)))
-
-    def since(self, known: int) -> int:
-        """The draws that came after there were `known` sources."""
-        return ((1 << self.size) - 1) & ~((1 << known) - 1)
-
-    def where(self, eqn: JaxprEqn) -> Source:
-        """The user's line that makes an equation."""
-        return locate(self.calls, eqn)
 
     def _operation(self, eqn: JaxprEqn, ins: list[Flow]) -> list[Flow]:
         mask = derivative(eqn)
@@ -157,9 +108,6 @@ class Walk:
             group = group_of(self, eqn)
             self.split[self.place(eqn)] = (ins[0].key, self.where(eqn), group, self.branches)
         return outs
-
-    def cuts_in(self, bits: int) -> list[Cut]:
-        return [cut for cut in self.cuts.values() if cut.bit & bits]
 
 
 _HANDLERS: dict[str, Callable[[Walk, JaxprEqn, list[Flow]], list[Flow]]] = {}
