@@ -29,6 +29,7 @@ ON_TOP_OF = {  # room: the rooms right below it
     "cli": ["training", "diagnostics"],
 }
 WITH_FLAX = {"nn", "training"}
+WITHIN = {"diagnostics": ["_program", "_static", "_measure", "_report"]}  # each on top of the last
 ONLY_ABOVE = {"diagnostics": {"cli", HOUSE}}  # who may import it, of all that stand above it
 
 
@@ -83,6 +84,19 @@ def test_every_file_belongs_to_a_room():
 def test_a_room_imports_only_what_is_below_it(room):
     found = [fault for at, path in files() if at == room for fault in faults(at, path.read_text())]
     assert not found
+
+
+@pytest.mark.parametrize("room", WITHIN)
+def test_a_part_of_a_room_imports_only_the_parts_below_it(room):
+    parts = WITHIN[room]
+    folders = {path.name for path in (PACKAGE / room).iterdir() if (path / "__init__.py").exists()}
+    assert folders == set(parts)
+    for height, part in enumerate(parts):
+        lower = tuple(f"stochastic_net.{room}.{p}." for p in parts[: height + 1])
+        for path in (PACKAGE / room / part).glob("*.py"):
+            names = imports(path.read_text(), f"stochastic_net.{room}.{part}")
+            own = {n for n in names if n.startswith(f"stochastic_net.{room}")}
+            assert all(f"{n}.".startswith(lower) for n in own), (path, own)
 
 
 FAULTY = {  # a room and a line in it that must be found

@@ -10,10 +10,10 @@ from _broken import BATCH, MATRIX, THREE
 from jax import lax
 
 import stochastic_net as sn
-from stochastic_net.diagnostics._bias import Comparisons, bias
-from stochastic_net.diagnostics._objective import Objective
-from stochastic_net.diagnostics._statistics import student
-from stochastic_net.diagnostics._trace import trace
+from stochastic_net.diagnostics._measure.bias import Comparisons, bias
+from stochastic_net.diagnostics._measure.objective import Objective
+from stochastic_net.diagnostics._measure.statistics import student
+from stochastic_net.diagnostics._program.trace import trace
 
 
 def hard_attention(scores, values):

@@ -5,13 +5,13 @@ from stochastic_net.diagnostics._check_gradients import (
 )
 from stochastic_net.diagnostics._check_gradients import check_gradients as check_gradients
 from stochastic_net.diagnostics._check_moments import check_moments as check_moments
-from stochastic_net.diagnostics._finding import BrokenGradient as BrokenGradient
-from stochastic_net.diagnostics._finding import Finding as Finding
-from stochastic_net.diagnostics._gradient_report import GradientReport as GradientReport
-from stochastic_net.diagnostics._gradients import ArgumentGradient as ArgumentGradient
-from stochastic_net.diagnostics._gradients import DrawGradient as DrawGradient
-from stochastic_net.diagnostics._moment_report import LayerMoments as LayerMoments
-from stochastic_net.diagnostics._moment_report import MomentReport as MomentReport
+from stochastic_net.diagnostics._report.gradient_report import GradientReport as GradientReport
+from stochastic_net.diagnostics._report.gradients import ArgumentGradient as ArgumentGradient
+from stochastic_net.diagnostics._report.gradients import DrawGradient as DrawGradient
+from stochastic_net.diagnostics._report.moment_report import LayerMoments as LayerMoments
+from stochastic_net.diagnostics._report.moment_report import MomentReport as MomentReport
+from stochastic_net.diagnostics._static.finding import BrokenGradient as BrokenGradient
+from stochastic_net.diagnostics._static.finding import Finding as Finding
 
 __all__ = [
     "ArgumentGradient",

@@ -6,21 +6,21 @@ from typing import Any
 import jax
 
 from stochastic_net._types import Key
-from stochastic_net.diagnostics._assemble import Measured, assemble
-from stochastic_net.diagnostics._bias import Bias, bias
-from stochastic_net.diagnostics._comparable import FEW, comparable
-from stochastic_net.diagnostics._extremes import extremes
-from stochastic_net.diagnostics._finding import Finding, finding
-from stochastic_net.diagnostics._gradient_report import GradientReport
-from stochastic_net.diagnostics._objective import Objective, has_output
-from stochastic_net.diagnostics._probes import not_finite, probes
-from stochastic_net.diagnostics._source import NOWHERE, raised_at
-from stochastic_net.diagnostics._spots import spot
-from stochastic_net.diagnostics._static import structure
-from stochastic_net.diagnostics._structure import Structure
-from stochastic_net.diagnostics._trace import Program, trace
-from stochastic_net.diagnostics._work import affordable
-from stochastic_net.diagnostics._zeros import zeros
+from stochastic_net.diagnostics._measure.bias import Bias, bias
+from stochastic_net.diagnostics._measure.comparable import FEW, comparable
+from stochastic_net.diagnostics._measure.extremes import extremes
+from stochastic_net.diagnostics._measure.objective import Objective, has_output
+from stochastic_net.diagnostics._measure.probes import not_finite, probes
+from stochastic_net.diagnostics._measure.work import affordable
+from stochastic_net.diagnostics._measure.zeros import zeros
+from stochastic_net.diagnostics._program.source import NOWHERE, raised_at
+from stochastic_net.diagnostics._program.spots import spot
+from stochastic_net.diagnostics._program.trace import Program, trace
+from stochastic_net.diagnostics._report.assemble import Measured, assemble
+from stochastic_net.diagnostics._report.gradient_report import GradientReport
+from stochastic_net.diagnostics._static.finding import Finding, finding
+from stochastic_net.diagnostics._static.static import structure
+from stochastic_net.diagnostics._static.structure import Structure
 from stochastic_net.random import check_key
 
 

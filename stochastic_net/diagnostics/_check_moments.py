@@ -6,8 +6,8 @@ from typing import Literal
 import jax
 
 from stochastic_net._types import Array, Key, PyTree
-from stochastic_net.diagnostics._moment_report import LayerMoments, MomentReport
-from stochastic_net.diagnostics._monte_carlo import drawn_moments
+from stochastic_net.diagnostics._measure.monte_carlo import drawn_moments
+from stochastic_net.diagnostics._report.moment_report import LayerMoments, MomentReport
 from stochastic_net.distributions import Gaussian, sample
 from stochastic_net.moments import layers, propagate
 from stochastic_net.random import check_key

@@ -1,0 +1,1 @@
+"""What was found, for people: tables, sentences and pictures."""

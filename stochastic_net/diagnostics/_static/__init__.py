@@ -1,0 +1,1 @@
+"""What a program says before anything is computed, as findings."""
