@@ -234,8 +234,7 @@ f(z) = |A z - y|^2 of 50 coins or of 50 numbers with a variance of one, 0.1 f as
 log-likelihood of the bounds, 8 draws for those by importance. Variance of one gradient, summed over
 its parameters; time of one gradient under `jit`, all in one interleaved run; z is the largest
 difference of the two mean gradients in its standard errors (of 50 or 8 parameters).
-A coin of ours is drawn of 64 random bits, for tails without gaps, the others' of 23: that is the
-difference in time by the score.""",
+A coin of ours is drawn of 64 random bits, for tails without gaps, the others' of 23.""",
     "overhead": """## Overhead over code by hand
 
 Value and gradient of a batch of 100 images, jitted, rounds interleaved.""",
