@@ -2,8 +2,12 @@
 
 Each of --count expressions is a random tree of elementwise functions of one number, with as many
 operations as --operations at most. Its mean and deviation at 24 Gaussians (means to 5, deviations
-1e-3 to 10) are compared with those by Gauss-Legendre panels in float64; errors are relative to the
-scale of the output, the root of its second moment. Exits with 1 where an error is above --bound.
+1e-3 to 10) are compared with those by Gauss-Legendre panels in float64. Errors are relative to the
+scale of the output: the root of its second moment, or the median of that over the 24 Gaussians
+where it is less than the median, so that 1e-20 is no output of a function of 1 (a relu far below 0)
+and no cancellation in float32 of the function itself counts. How many hold without the median is
+printed, too. Every expression is counted: all grow as a power of x, so all have both moments.
+Exits with 1 where an error is above --bound.
 """
 
 import argparse
@@ -104,17 +108,17 @@ def dense(f: Callable, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, n
     return first, np.sqrt(np.square(values - first[:, None]) @ mass)
 
 
-def errors(found: Expression, dice: np.random.Generator) -> tuple[float, float]:
-    """The largest of the mean and of the deviation."""
+def errors(found: Expression, dice: np.random.Generator) -> tuple[float, float, float]:
+    """The largest of the mean and of the deviation; of both in units of their own scale."""
     mean, std = gaussians(dice)
     first, deviation = dense(found.truth, mean, std)
-    scale = np.hypot(first, deviation)
+    own = np.maximum(np.hypot(first, deviation), np.finfo(np.float32).tiny)
     got = jax.jit(sn.propagate(found.ours))(sn.Gaussian.from_std(mean, std))
     if not isinstance(got, sn.Gaussian):  # an expression that is a constant
         got = sn.Gaussian(jnp.asarray(got), jnp.zeros_like(got))
-    of_mean = np.abs(np.asarray(got.mean, float) - first) / scale
-    of_std = np.abs(np.sqrt(np.asarray(got.var, float)) - deviation) / scale
-    return float(np.nanmax(of_mean)), float(np.nanmax(of_std))
+    away = np.stack([np.asarray(got.mean) - first, np.sqrt(np.asarray(got.var)) - deviation])
+    of_mean, of_std = (np.abs(away) / np.maximum(own, np.median(own))).max(1)  # NaN stays NaN
+    return float(of_mean), float(of_std), float((np.abs(away) / own).max())
 
 
 def main() -> int:
@@ -124,20 +128,25 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=500, help="of expressions (default: 500)")
     parser.add_argument("--operations", type=int, default=5, help="at most (default: 5)")
     parser.add_argument("--bound", type=float, default=1e-4, help="of an error (default: 1e-4)")
+    parser.add_argument("--start", type=int, default=0, help="the first (default: 0)")
     parser.add_argument("--seed", type=int, default=0, help="of the expressions (default: 0)")
     options = parser.parse_args()
     rows = []
-    for i in track(range(options.count), "expressions"):
+    for i in track(range(options.start, options.start + options.count), "expressions"):
         dice = np.random.default_rng((options.seed, i))
         found = expression(dice, int(dice.integers(1, options.operations + 1)))
-        rows.append((*errors(found, dice), found.text))
+        rows.append((*np.nan_to_num(errors(found, dice), nan=np.inf), found.text))
+        if i % 20 == 19:
+            jax.clear_caches()  # programs that are not met again
     worst = np.array([max(row[:2]) for row in rows])
-    console, table = Console(width=140), Table("mean", "deviation", "expression")
+    strict = np.mean([row[2] <= options.bound for row in rows])
+    console, table = Console(width=140), Table("mean", "deviation", "of own scale", "expression")
     for row in sorted(rows, key=lambda row: -max(row[:2]))[:20]:
-        table.add_row(f"{row[0]:.1e}", f"{row[1]:.1e}", row[2])
+        table.add_row(*(f"{x:.1e}" for x in row[:3]), row[3])
     console.print(table)
     quantiles = ", ".join(f"{q:.0%} {np.quantile(worst, q):.1e}" for q in (0.5, 0.9, 0.99, 1))
     console.print(f"{np.mean(worst <= options.bound):.1%} within {options.bound}; {quantiles}")
+    console.print(f"{strict:.1%} where each Gaussian has a scale of its own")
     return int((worst > options.bound).any())
 
 

@@ -36,7 +36,7 @@ def breaks_of(
     randoms, constants = split(operands)
     places = [_on(line, x.line, place) for x in randoms for place in x.breaks]
     if eqn.primitive not in (*_BENT, *_BENT_AT_0):
-        return _distinct(places)
+        return _kept(places, line)
     if eqn.primitive in _BENT_AT_0:
         constants = [0.0]
     lines = all(x.function is None for x in randoms)
@@ -45,11 +45,11 @@ def breaks_of(
         moving = eqn.primitive in _ASKING
         for inside in _insides(eqn, parts):
             places += crossings(inside, line, moving)
-        return _merged(places, line)
+        return _kept(places, line)
     places += [_on(line, x.line, c) for x in straight for c in constants]
     if len(straight) == 2:
         places.append(_meeting(line, *(x.line for x in straight)))
-    return _distinct(places)
+    return _kept(places, line)
 
 
 def _insides(eqn: JaxprEqn, parts: list[Function]) -> list[Function]:
@@ -95,12 +95,13 @@ def _traced(x: Place) -> TypeGuard[Array]:
     return isinstance(x, jax.core.Tracer)
 
 
-def _distinct(places: list[Place]) -> tuple[Place, ...]:
+def _kept(places: list[Place], line: Line) -> tuple[Place, ...]:
+    """Each once, and no more than are kept track of: those that are nowhere give way."""
     kept: list[Place] = []
     for place in places:
         if not any(_same(place, other) for other in kept):
             kept.append(place)
-    return tuple(kept[:_MOST])
+    return tuple(kept) if len(kept) <= _MOST else _merged(kept, line)
 
 
 def _merged(places: list[Place], line: Line) -> tuple[Place, ...]:

@@ -2,7 +2,8 @@
 
 `relu(u**2 - 1)` is bent where its inside crosses zero, which no algebra here knows. The inside is
 looked at on a grid over the Gaussian, as dense near 0 as functions there ask for where it is wide,
-and each change of sign is closed in on by bisection.
+and each change of sign is closed in on by bisection. Where two branches are the same but for their
+rounding, as `elu(u)` and `u` are above 0, they do not cross.
 """
 
 from collections.abc import Callable
@@ -21,13 +22,15 @@ Function = Callable[[Array], Array]
 MOST = 4  # crossings of one function that are kept, the leftmost
 _LOOKS, _HALVINGS = 96, 22
 _REACH = 6.0  # deviations
+_ROUNDING = 1e-6  # in units of 1 + |u|
 _WIDE = 1.0  # the deviation above which the grid is dense near 0
 
 
 def crossings(inside: Function, line: Line, moving: bool) -> list[Array]:
     """The places u of the line where inside(u) crosses 0; infinite where there are fewer.
 
-    `moving`: they move with what `inside` closes over, as jumps have to.
+    `moving`: they move with what `inside` closes over, as jumps have to, and are no less for being
+    between values that are nearly the same.
     """
     mean, var = lax.stop_gradient(line.moments())
     at, step = _grid(mean, jnp.sqrt(var)), jnp.arange(_LOOKS)
@@ -35,7 +38,9 @@ def crossings(inside: Function, line: Line, moving: bool) -> list[Array]:
     def look(state: tuple, k: Array) -> tuple[tuple, None]:
         left, side, count, lows, highs = state
         here = at(k)
-        above = inside(here) > 0
+        value = inside(here)
+        noise = 0.0 if moving else _ROUNDING * (1 + jnp.abs(here))
+        above = jnp.where((jnp.abs(value) <= noise) & (k > 0), side, value > 0)
         crossed = (above != side) & (k > 0)
         slot = crossed[None] & (count[None] == slots)
         lows, highs = jnp.where(slot, left[None], lows), jnp.where(slot, here[None], highs)

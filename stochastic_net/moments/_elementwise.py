@@ -165,9 +165,8 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
         line = Line(randoms[0].line.root)
         parts = [x.at if isinstance(x, Elementwise) else _constant(x) for x in operands]
         closed = None
-    clipped = (
-        eqn.primitive in (p.max_p, p.min_p, p.clamp_p) and sum(x.clipped for x in randoms) == 1
-    )
+    bounded = eqn.primitive in (p.max_p, p.min_p, p.clamp_p) and len(randoms) == 1
+    clipped = bounded and randoms[0].clipped
     breaks = breaks_of(eqn, operands, line, parts)
     return Elementwise(
         line,

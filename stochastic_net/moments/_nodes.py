@@ -23,6 +23,7 @@ _NODES = 12  # in each panel
 _REACH = 7.0  # deviations; 3e-12 of the mass lies beyond
 _BULK = 2.5  # deviations of the inner panels
 _INNER = 5.0  # and their length for a wide Gaussian, where they hold what f does near 0
+_PARTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # of it, where panels end
 _EDGE = 20.0  # where a function is at its asymptotes
 _WIDE = 1.0  # the deviation above which asymptotes are looked for
 
@@ -58,7 +59,7 @@ class Nodes:
     ) -> None:
         self.function, self.mean, self.var, self.breaks = function, mean, var, breaks
         self.rolled = rolled
-        self.loop = rolled or len(breaks) > 2 or mean.dtype == jnp.float64
+        self.loop = True
         self.scale = jnp.sqrt(var)
         self.inverse = 1 / self.scale  # a quotient would be a pass of its own
         self.believed, self.lines = _asymptotes(function, mean, self.scale, breaks)
@@ -175,7 +176,8 @@ class Nodes:
         high = jnp.clip(self.mean + _REACH * self.scale, -edge, edge)
         half = jnp.where(wide, _INNER, _BULK * self.scale)
         middle = jnp.where(wide, 0.0, self.mean)
-        places = [middle - half, jnp.zeros_like(half), self.mean, middle + half, *self.breaks]
+        inner = [middle + k * half for k in _PARTS]
+        places = [*inner, jnp.zeros_like(half), self.mean, *self.breaks]
         places = [jnp.clip(x, low, high) for x in ascending(places)]
         ends = [(places[0], low), *itertools.pairwise(places), (places[-1], high)]
         panels = []
