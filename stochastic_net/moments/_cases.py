@@ -43,10 +43,8 @@ def select(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
     def function(u: Array) -> Array:
         c = place.astype(u.dtype)
         chosen = question.compare(u, c)
-        slope, intercept = (
-            jnp.where(chosen, b, a).astype(u.dtype) for a, b in zip(one, two, strict=True)
-        )
-        return slope * (u - c) + intercept
+        first, second = (_at(line, x, own, u, c) for x, own in zip(cases, (one, two), strict=True))
+        return jnp.where(chosen, second, first)
 
     def closed(mean: Array, var: Array) -> Moments:
         out, spread = lines.moments(mean - place.astype(mean.dtype), var)
@@ -54,6 +52,15 @@ def select(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
         return jnp.where(point, function(mean), out), spread
 
     return Elementwise(line, function, closed, (place,))
+
+
+def _at(line: Line, case: Value, own: Coefficients, u: Array, place: Array) -> Array:
+    """The case at u: without rounding where it is u itself, or a constant."""
+    if isinstance(case, Elementwise) and case.line is line:
+        return u
+    if not isinstance(case, Elementwise):
+        return jnp.broadcast_to(jnp.asarray(case).astype(u.dtype), u.shape)
+    return own[0].astype(u.dtype) * (u - place) + own[1].astype(u.dtype)
 
 
 def _in_units_of(line: Line, value: Value, place: Array) -> Coefficients:

@@ -4,16 +4,22 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.moments import _kink as kink
+from stochastic_net.moments._quadrature import expectation
 from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._values import ClosedForm
 
 # from an equation's parameters and its constant operands
 Find = Callable[[dict[str, Any], list[Array]], ClosedForm | None]
+
+
+_LEGENDRE = np.polynomial.legendre.leggauss(24)
 
 
 def square(mean: Array, var: Array) -> Moments:
@@ -36,6 +42,32 @@ def wave(own: Callable[[Array], Array], other: Callable[[Array], Array]) -> Clos
         return jnp.exp(-var / 2) * own(mean), spread
 
     return closed
+
+
+def logistic(mean: Array, var: Array) -> Moments:
+    """1 / (1 + e^-X), by quadrature from the side where it is small: 1 less it has no digits."""
+    small, spread = expectation(jax.nn.sigmoid, -jnp.abs(mean), var)
+    return jnp.where(mean < 0, small, 1 - small), spread
+
+
+def error_function(mean: Array, var: Array) -> Moments:
+    r"""erf X, by Plackett's identity.
+
+    With z^2 = 2 m^2 / (1 + 2 v) and sin a = 2 v / (1 + 2 v),
+
+      E = erf(m / sqrt(1 + 2 v)),    Var = (2 / pi) int_0^a exp(-z^2 / (1 + sin t)) dt.
+
+    The nodes are denser at a, where the integrand is largest.
+    """
+    wide = 1 + 2 * var
+    square = 2 * mean * (mean / wide)
+    end = jnp.arctan2(2 * var, jnp.sqrt(1 + 4 * var))
+    place, weight = ((x + y) / 2 for x, y in zip(_LEGENDRE, (1, 0), strict=True))
+    total = jnp.zeros_like(mean)
+    for p, w in zip(place.astype(mean.dtype), weight.astype(mean.dtype), strict=True):
+        height = jnp.exp(-square / (1 + jnp.sin(end * (1 - p * p))))
+        total = total + 2 * p * w * height
+    return lax.erf(mean / jnp.sqrt(wide)), (2 / np.pi) * end * total
 
 
 def step(mean: Array, var: Array) -> Moments:
@@ -120,10 +152,12 @@ def _always(form: ClosedForm) -> Find:
 CLOSED: dict[str, Find] = {
     "abs": _always(kink.absolute),
     "cos": _always(wave(jnp.cos, jnp.sin)),
+    "erf": _always(error_function),
     "exp": _always(exponential),
     "div": lambda _, constants: _over(constants),
     "integer_pow": lambda params, _: whole_power(params["y"]),
     "log": _always(logarithm),
+    "logistic": _always(logistic),
     "max": _bound(1.0),
     "min": _bound(-1.0),
     "rsqrt": _always(power(-0.5)),

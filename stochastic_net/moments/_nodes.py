@@ -25,6 +25,8 @@ _BULK = 2.5  # deviations of the inner panels
 _INNER = 5.0  # and their length for a wide Gaussian, where they hold what f does near 0
 _PARTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # of it, where panels end
 _EDGE = 20.0  # where a function is at its asymptotes
+_FAR = 100.0  # and where it is in every digit of float32, its logarithm included
+_TAIL = 13.0  # deviations; beyond, a tail is no normal number of float32
 _WIDE = 1.0  # the deviation above which asymptotes are looked for
 
 
@@ -59,10 +61,10 @@ class Nodes:
     ) -> None:
         self.function, self.mean, self.var, self.breaks = function, mean, var, breaks
         self.rolled = rolled
-        self.loop = True
+        self.edge = _FAR if rolled else _EDGE
         self.scale = jnp.sqrt(var)
         self.inverse = 1 / self.scale  # a quotient would be a pass of its own
-        self.believed, self.lines = _asymptotes(function, mean, self.scale, breaks)
+        self.believed, self.lines = _asymptotes(function, mean, self.scale, breaks, self.edge)
         self.line_mean, self.line_var = both(*self.lines.moments(mean, var))
 
     def moments(self) -> Moments:
@@ -72,7 +74,7 @@ class Nodes:
             rest = self.function(u) - line
             return [mass * rest, mass * (rest * (rest + 2 * (line - self.line_mean)))]
 
-        first, square = self._sums(terms, 2, self.loop)
+        first, square = self._sums(terms, 2)
         return both(
             self.line_mean + first, jnp.maximum(self.line_var + square - first * first, 0.0)
         )
@@ -88,7 +90,7 @@ class Nodes:
             two = mass * jnp.where(self.believed, square * t, rest * slope)
             return [mass * rest, mass * square, one, one * t, two, two * t]
 
-        first, square, *sums = self._sums(terms, 6, loop=True)
+        first, square, *sums = self._sums(terms, 6)
         for place in self.breaks:
             mass, rest = self._jump(place)
             mass, t = jnp.where(self.believed, 0.0, mass), (place - self.mean) * self.inverse
@@ -130,18 +132,14 @@ class Nodes:
         mass = _density((place - self.mean) * self.inverse) * self.inverse
         return mass * jump, 0.5 * (low + high) - self.line_mean
 
-    def _sums(self, terms: Callable[..., list[Array]], count: int, loop: bool) -> list[Array]:
+    def _sums(self, terms: Callable[..., list[Array]], count: int) -> list[Array]:
         """The sums of `terms(u, t, mass, line)`, an even number, over the nodes of all panels.
 
-        A loop compiles in half the time; written out, all is one pass over the arrays.
+        A loop: written out it takes twice as long to compile.
         """
         panels, sums = self._panels(), [jnp.zeros_like(self.mean)] * count
-        if loop:
-            stacked = _Panel(*map(jnp.stack, zip(*panels, strict=True)))
-            return lax.scan(lambda s, x: (self._add(s, x, terms), None), sums, stacked)[0]
-        for panel in panels:
-            sums = self._add(sums, panel, terms)
-        return sums
+        stacked = _Panel(*map(jnp.stack, zip(*panels, strict=True)))
+        return lax.scan(lambda s, x: (self._add(s, x, terms), None), sums, stacked)[0]
 
     def _add(
         self, sums: list[Array], panel: _Panel, terms: Callable[..., list[Array]]
@@ -169,15 +167,22 @@ class Nodes:
         """They meet at 0, at the mean, at the breaks and at the ends of what is inside.
 
         That is the bulk of a narrow Gaussian, and of a wide one where functions do most. There the
-        nodes of the outermost panels are denser at their inner end.
+        nodes of the outermost panels are denser at their inner end. A function that dies away like
+        e^u has its mass up to v off the mean, towards 0: where that can be, panels go there.
         """
-        edge, wide = jnp.where(self.believed, _EDGE, jnp.inf), self.scale > _WIDE
-        low = jnp.clip(self.mean - _REACH * self.scale, -edge, edge)
-        high = jnp.clip(self.mean + _REACH * self.scale, -edge, edge)
+        edge, wide = jnp.where(self.believed, self.edge, jnp.inf), self.scale > _WIDE
+        tail = jnp.where(self.believed, _TAIL if self.rolled else _REACH, _REACH) * self.scale
+        reach, below = _REACH * self.scale, self.mean < 0
+        low = jnp.clip(self.mean - jnp.where(below, reach, tail), -edge, edge)
+        high = jnp.clip(self.mean + jnp.where(below, tail, reach), -edge, edge)
         half = jnp.where(wide, _INNER, _BULK * self.scale)
         middle = jnp.where(wide, 0.0, self.mean)
         inner = [middle + k * half for k in _PARTS]
         places = [*inner, jnp.zeros_like(half), self.mean, *self.breaks]
+        if self.rolled:
+            way = jnp.clip(-self.mean, -tail, tail)
+            places += [middle - 4 * half, middle + 4 * half]
+            places += [self.mean + k * way for k in (0.25, 0.5, 0.75)]
         places = [jnp.clip(x, low, high) for x in ascending(places)]
         ends = [(places[0], low), *itertools.pairwise(places), (places[-1], high)]
         panels = []
@@ -199,21 +204,21 @@ def _density(t: Array) -> Array:
 
 
 def _asymptotes(
-    function: Function, mean: Array, scale: Array, breaks: Breaks
+    function: Function, mean: Array, scale: Array, breaks: Breaks, edge: float
 ) -> tuple[Array, TwoLines]:
     """Whether they are believed, and the lines; f at the mean where they are not."""
 
     def side(sign: float) -> tuple[tuple[Array, Array], Array]:
-        one, two, three = (function(jnp.full_like(scale, sign * k * _EDGE)) for k in (1, 2, 3))
-        slope = (two - one) / (sign * _EDGE)
+        one, two, three = (function(jnp.full_like(scale, sign * k * edge)) for k in (1, 2, 3))
+        slope = (two - one) / (sign * edge)
         error = jnp.abs(three - two - (two - one))
         small = 1e-5 * (jnp.abs(two - one) + jnp.minimum(jnp.abs(one), 1.0)) + 2e-6
-        return (slope, one - slope * (sign * _EDGE)), error < small
+        return (slope, one - slope * (sign * edge)), error < small
 
     (below, low), (above, high) = side(-1.0), side(1.0)
     believed = (scale > _WIDE) & low & high
     for place in breaks:
-        believed &= jnp.abs(place) <= _EDGE
+        believed &= jnp.abs(place) <= edge
     pivot = function(mean)
 
     def known(slope: Array, intercept: Array) -> tuple[Array, Array]:

@@ -6,7 +6,8 @@ A fixed rule in units of the deviation s misses what a function does near 0 when
   f(u) = l(u) + r(u),    l(u) = a_- u + b_- below 0 and a_+ u + b_+ above,
 
 into its asymptotes, whose moments are closed, and a rest that dies away, integrated where it lives.
-The asymptotes are read off f at 20 and 40 and believed where 60 agrees; where they are not (a
+The asymptotes are read off f at 20 and 40 and believed where 60 agrees (100, 200 and 300 for a
+smooth function, whose tails are right in relative terms, too); where they are not (a
 square, a sine), l is 0 and the nodes span the Gaussian, as they do for s < 1. Below s = 1e-3 it is
 Taylor's theorem. Panels of nodes meet at the breaks of the function, its kinks and jumps, where
 those are known, else at 0, where they most often are.
@@ -40,6 +41,7 @@ Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
 Middle: TypeAlias = Callable[[tuple, Array, Array], tuple[Array, ...]]
 
 _NARROW = 1e-3  # the deviation below which it is Taylor's theorem
+_DIGITS = 2e-5  # or below this part of the mean: nodes would be rounded to few places
 _POINT = 1e-5  # and where a Gaussian is a point beside a kink
 
 
@@ -161,7 +163,7 @@ def _by_width(
 
 def _is_narrow(mean: Array, var: Array, breaks: Breaks) -> Array:
     """Where it is Taylor's theorem: the function bends nowhere near, or the mean has no digits."""
-    narrow = var < _NARROW**2
+    narrow = var < jnp.maximum(_NARROW**2, jnp.square(_DIGITS * mean))
     near = 64 * var
     for place in breaks:
         away = jnp.square(place - mean)
