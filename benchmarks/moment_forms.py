@@ -27,6 +27,7 @@ from rich.table import Table
 import stochastic_net as sn
 
 CHUNK = 250_000
+REACH = 17  # deviations that the truth spans: 1e3 times a tail at 13 is a normal float32
 mp.mp.dps = 30
 
 
@@ -65,8 +66,8 @@ def truth(f: Callable, bends: tuple, mean: float, var: float) -> list[float]:
     """E, Var, dE/dm, dE/dv, dVar/dm, dVar/dv: integrals of f and f^2 with the scores of the law."""
     m, s = mp.mpf(float(mean)), mp.sqrt(mp.mpf(float(var)))
     fine = [sign * mp.mpf(2) ** k / 8 for k in range(14) for sign in (-1, 1)]
-    low, high = m - 13 * s, m + 13 * s
-    edges = sorted({*(m + k * s for k in range(-13, 14)), 0, *fine, *map(mp.mpf, bends)})
+    low, high = m - REACH * s, m + REACH * s
+    edges = sorted({*(m + k * s for k in range(-REACH, REACH + 1)), 0, *fine, *map(mp.mpf, bends)})
     edges = [x for x in edges if low <= x <= high]
     values = []
     for a, b in itertools.pairwise(edges):
