@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _dice import RNG, single, the_same_numbers  # noqa: F401
+from scipy import special
 
 import stochastic_net as sn
 from stochastic_net.moments._few_nodes import rule_for
@@ -74,6 +75,12 @@ FUNCTIONS = {  # name: function, tolerance of mean and std in units of 1 + |mean
     "kinks of a bell": (lambda x: jnp.abs(jnp.exp(-x * x) - 0.5), 1e-4),
     "a curve above a line": (lambda x: jnp.maximum(jnp.tanh(x), x / 2), 1e-5),
     "jumps of a parabola": (lambda x: jnp.where(x * x > 1, jnp.tanh(x), 0.0), 1e-4),
+    "a bound of a curve that crosses it": (
+        lambda x: jax.nn.hard_tanh(jnp.maximum(x, jax.nn.sigmoid(x) - 1)),
+        2e-5,
+    ),
+    "a bound of what is bent": (lambda x: jax.nn.hard_tanh(x - jnp.abs(x) / 2), 2e-5),
+    "poles near the line": (lambda x: jnp.log1p(jnp.square(3 * jnp.tanh(x))), 2e-5),
     "logarithm of a square": (lambda x: jnp.log1p(x * x), 5e-4),
     "square": (jnp.square, 1e-6),
     "cube": (lambda x: x**3, 1e-6),
@@ -97,6 +104,27 @@ def test_functions_of_one_gaussian(name):
     scale = 1 + abs(truth) + truth_std
     assert np.max(abs(got.mean - truth) / scale) < tolerance
     assert np.max(abs(np.sqrt(got.var) - truth_std) / scale) < 2 * tolerance
+
+
+def test_tails_are_right_in_relative_terms():
+    """Logistic and erf far below 1e-7 and as near to 1: what is left of it, in float64."""
+    mean, std = np.array([21.0, 6.0, 200.0, 3.0]), np.array([2.5, 0.5, 22.0, 0.3])
+    t, half = np.polynomial.legendre.leggauss(20)
+    edges = np.linspace(-16, 16, 257)
+    t = (0.5 * (edges[:-1] + edges[1:])[:, None] + (edges[1] - edges[0]) / 2 * t).ravel()
+    mass = np.tile(half * (edges[1] - edges[0]) / 2, 256) * np.exp(-t * t / 2) / np.sqrt(2 * np.pi)
+    for f, left, lowest in (
+        (jax.nn.sigmoid, lambda x: special.expit(-x), 0.0),
+        (jax.lax.erf, special.erfc, -1.0),
+    ):
+        rest = left(mean[:, None] + std[:, None] * t)
+        first = rest @ mass
+        var = np.square(rest - first[:, None]) @ mass
+        for sign, truth in ((1.0, 1 - first), (-1.0, lowest + first)):
+            x = sn.Gaussian(single(sign * mean), single(std * std))
+            got = jax.jit(sn.propagate(f))(x)
+            assert relative(got.mean, truth) < 1e-5
+            assert relative(got.var, var) < 2e-5
 
 
 @pytest.mark.parametrize("std", [0.5, 4.0])
