@@ -1,17 +1,21 @@
-"""Elementwise work on long rows: XLA on CPU vectorises the last axis, and channels are few."""
+"""Elementwise work on long rows, a tile at a time.
+
+XLA on CPU vectorises the last axis, and channels are few. It compiles a pass once for all places
+that ask for it in the same shape: layers of every size go through tiles of one.
+"""
 
 import functools
 from collections.abc import Callable
 
+import jax
 from jax import lax
 
 from stochastic_net._types import Array, Shape
-from stochastic_net.moments._tape import Moments
 from stochastic_net.random._fence import both
 
-Form = Callable[[Array, Array], Moments]
+Form = Callable[[Array, Array], tuple[Array, ...]]
 
-_PART = 16_384  # elements, whose arrays are near the processor
+_TILE = 16_384  # elements, whose arrays are near the processor
 
 
 def flat(shape: Shape) -> Shape:
@@ -20,21 +24,31 @@ def flat(shape: Shape) -> Shape:
 
 
 def flatly(form: Form) -> Form:
-    """The elementwise `form`, worked out on rows."""
+    """The elementwise `form`, worked out on rows, tile by tile."""
 
     @functools.wraps(form)
-    def of_rows(mean: Array, var: Array) -> Moments:
+    def of_rows(mean: Array, var: Array) -> tuple[Array, ...]:
         rows = flat(mean.shape)
-        mean, var = both(mean, var)
-        first, second = form(mean.reshape(rows), var.reshape(rows))
-        return first.reshape(mean.shape), second.reshape(mean.shape)
+        return tuple(
+            x.reshape(mean.shape) for x in _tiled(form, mean.reshape(rows), var.reshape(rows))
+        )
 
     return of_rows
 
 
-def in_parts(form: Callable[[Array, Array], tuple], mean: Array, var: Array) -> tuple:
-    """The elementwise `form`, which takes many times the memory of its result, rows at a time."""
-    if mean.ndim < 2 or mean.size < 2 * _PART:
-        return form(mean, var)
-    rows = max(1, _PART * len(mean) // mean.size)
-    return lax.map(lambda x: tuple(form(*x)), (mean, var), batch_size=rows)
+def _tiled(form: Form, mean: Array, var: Array) -> tuple[Array, ...]:
+    columns = max(1, _TILE // max(1, mean.shape[0]))
+    if mean.ndim < 2 or mean.shape[1] <= columns or jax.default_backend() != "cpu":
+        return form(*both(mean, var))
+
+    def one(index: Array, done: tuple[Array, ...]) -> tuple[Array, ...]:
+        start = index * columns  # that of the last tile is moved back to have all its columns
+        tile = both(*(lax.dynamic_slice_in_dim(x, start, columns, 1) for x in (mean, var)))
+        return tuple(
+            lax.dynamic_update_slice_in_dim(x, new, start, 1)
+            for x, new in zip(done, form(*tile), strict=True)
+        )
+
+    count = len(jax.eval_shape(form, mean, var))
+    start = (mean, var) * (count // 2)  # no pass is compiled to copy them
+    return lax.fori_loop(0, -(-mean.shape[1] // columns), one, start)

@@ -37,6 +37,7 @@ def relu(mean: Array, var: Array) -> Moments:
 
 
 @jax.custom_jvp
+@jax.jit
 def _relu(mean: Array, var: Array) -> Moments:
     x, below = standard(mean, var), mean < 0
     out_mean = jnp.where(below, 0.0, mean) + x.scale * x.first

@@ -1,0 +1,113 @@
+"""E and Var of a smooth function that closes over numbers only: few nodes as far as they reach.
+
+Such functions are known by their program: the silu of every layer is one, traced once, and XLA
+compiles its passes once.
+"""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import Literal
+from jax.typing import ArrayLike, DTypeLike
+
+from stochastic_net._types import Array
+from stochastic_net.moments._few_nodes import FewNodes, Rule, rule_for
+from stochastic_net.moments._flat import Form, flatly
+from stochastic_net.moments._nodes import Nodes
+from stochastic_net.moments._tape import Moments
+from stochastic_net.moments._taylor import Function, Slopes, taylor, taylor_slopes
+from stochastic_net.random._fence import both
+
+NARROW = 1e-3  # the deviation below which it is Taylor's theorem
+
+
+@dataclasses.dataclass(frozen=True)
+class Smooth:
+    """A function and its few nodes; equal to another of the same program."""
+
+    function: Function = dataclasses.field(compare=False)
+    rule: Rule = dataclasses.field(compare=False)
+    program: tuple
+
+
+def smooth_of(
+    function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike
+) -> Smooth | None:
+    """`function` with the rule that is right for it, where there is one."""
+    rule = rule_for(function, breaks, dtype)
+    return Smooth(function, rule, _program(function, dtype)) if rule else None
+
+
+def _program(function: Function, dtype: DTypeLike) -> tuple:
+    """What it does, to the last digit: a program as text has its numbers rounded."""
+    program = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((2,), dtype))
+    literals = (x.val for eqn in program.eqns for x in eqn.invars if isinstance(x, Literal))
+    numbers = (np.asarray(x) for x in (*literals, *program.consts))
+    return str(program), *((x.tobytes(), x.shape) for x in numbers)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def moments_of_smooth(smooth: Smooth, mean: Array, var: Array) -> Moments:
+    """E and Var of the function for N(mean, var)."""
+    first, second = flatly(partial(_moments, smooth))(mean, var)
+    return first, second
+
+
+@moments_of_smooth.defjvp
+def _moments_jvp(smooth: Smooth, primals: Moments, tangents: Moments) -> tuple[Moments, Moments]:
+    dm, dv = tangents
+    by = Slopes(*flatly(partial(_slopes, smooth))(*primals))
+    moved = by.mean_by_mean * dm + by.mean_by_var * dv, by.var_by_mean * dm + by.var_by_var * dv
+    return moments_of_smooth(smooth, *primals), moved
+
+
+@partial(jax.jit, static_argnums=0)
+def _moments(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
+    return _by_width(
+        *(mean, var, smooth.rule.reach),
+        lambda m, v: taylor(smooth.function, m, v),
+        lambda m, v: FewNodes(smooth.function, smooth.rule.nodes, m, v).moments(),
+        lambda m, v: Nodes(smooth.function, m, v, (), rolled=True).moments(),
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def _slopes(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
+    return _by_width(
+        *(mean, var, smooth.rule.reach),
+        lambda m, v: taylor_slopes(smooth.function, m, v),
+        lambda m, v: FewNodes(smooth.function, smooth.rule.nodes, m, v).slopes(),
+        lambda m, v: Nodes(smooth.function, m, v, (), rolled=True).slopes(),
+    )
+
+
+def _by_width(
+    mean: Array, var: Array, reach: float, narrow: Form, middle: Form, wide: Form
+) -> tuple[Array, ...]:
+    """Each form where it holds; the many nodes of `wide` only if an element asks for them."""
+    is_narrow, is_wide = var < NARROW**2, var > reach**2
+    near = chosen(
+        is_narrow,
+        narrow(*where(is_narrow, mean, var, 0.0)),
+        middle(*where(~(is_narrow | is_wide), mean, var)),
+    )
+    near = tuple(y for k in range(0, len(near), 2) for y in both(*near[k : k + 2]))
+
+    def mended(near: tuple[Array, ...]) -> tuple[Array, ...]:
+        return chosen(is_wide, wide(*where(is_wide, mean, var)), near)
+
+    return lax.cond(jnp.any(is_wide), mended, lambda near: near, near)
+
+
+def where(asked: Array, mean: Array, var: Array, harmless: float = 1.0) -> Moments:
+    """The moments where they are asked for, and others that do no harm elsewhere."""
+    return jnp.where(asked, mean, 0.0), jnp.where(asked, var, harmless)
+
+
+def chosen(first: Array, one: tuple, two: tuple) -> tuple:
+    """One where `first`, else the other."""
+    return tuple(jnp.where(first, a, b) for a, b in zip(one, two, strict=True))
