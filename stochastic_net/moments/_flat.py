@@ -11,9 +11,10 @@ import jax
 from jax import lax
 
 from stochastic_net._types import Array, Shape
+from stochastic_net.moments._tape import Moments
 from stochastic_net.random._fence import both
 
-Form = Callable[[Array, Array], tuple[Array, ...]]
+Form = Callable[[Array, Array], Moments]
 
 _TILE = 16_384  # elements, whose arrays are near the processor
 
@@ -24,21 +25,23 @@ def flat(shape: Shape) -> Shape:
 
 
 def flatly(form: Form) -> Form:
-    """The elementwise `form`, worked out on rows, tile by tile."""
+    """The elementwise `form`, worked out on rows."""
 
     @functools.wraps(form)
-    def of_rows(mean: Array, var: Array) -> tuple[Array, ...]:
+    def of_rows(mean: Array, var: Array) -> tuple[Array, Array]:
         rows = flat(mean.shape)
-        return tuple(
-            x.reshape(mean.shape) for x in _tiled(form, mean.reshape(rows), var.reshape(rows))
-        )
+        first, second = form(mean.reshape(rows), var.reshape(rows))
+        return first.reshape(mean.shape), second.reshape(mean.shape)
 
     return of_rows
 
 
-def _tiled(form: Form, mean: Array, var: Array) -> tuple[Array, ...]:
-    columns = max(1, _TILE // max(1, mean.shape[0]))
-    if mean.ndim < 2 or mean.shape[1] <= columns or jax.default_backend() != "cpu":
+def in_tiles(
+    form: Callable[[Array, Array], tuple[Array, ...]], mean: Array, var: Array
+) -> tuple[Array, ...]:
+    """An elementwise `form` of an even number of results, tile by tile."""
+    columns = max(1, _TILE // len(mean)) if mean.ndim == 2 and mean.size else mean.size
+    if mean.ndim != 2 or mean.shape[1] <= columns or jax.default_backend() != "cpu":
         return form(*both(mean, var))
 
     def one(index: Array, done: tuple[Array, ...]) -> tuple[Array, ...]:

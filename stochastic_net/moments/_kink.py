@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
-from stochastic_net.moments._flat import flatly
+from stochastic_net.moments._flat import flatly, in_tiles
 from stochastic_net.moments._precision import rounded, wide
 from stochastic_net.moments._tail import standard
 from stochastic_net.moments._tape import Moments, covariance, node
@@ -37,8 +37,13 @@ def relu(mean: Array, var: Array) -> Moments:
 
 
 @jax.custom_jvp
-@jax.jit
 def _relu(mean: Array, var: Array) -> Moments:
+    first, second = in_tiles(_bent, mean, var)
+    return first, second
+
+
+@jax.jit
+def _bent(mean: Array, var: Array) -> Moments:
     x, below = standard(mean, var), mean < 0
     out_mean = jnp.where(below, 0.0, mean) + x.scale * x.first
     less = x.second + x.first * (2 * x.t + x.first)

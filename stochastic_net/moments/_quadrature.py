@@ -28,9 +28,9 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from stochastic_net._types import Array, Shape
-from stochastic_net.moments._flat import Form, flat
+from stochastic_net.moments._flat import flat
 from stochastic_net.moments._nodes import Breaks, Nodes
-from stochastic_net.moments._smooth import NARROW, chosen, moments_of_smooth, smooth_of, where
+from stochastic_net.moments._smooth import NARROW, Form, chosen, moments_of_smooth, smooth_of, where
 from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._taylor import Function, taylor, taylor_slopes
 from stochastic_net.random._fence import both

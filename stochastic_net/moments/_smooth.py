@@ -5,7 +5,9 @@ compiles its passes once.
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +18,14 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array
 from stochastic_net.moments._few_nodes import FewNodes, Rule, rule_for
-from stochastic_net.moments._flat import Form, flatly
+from stochastic_net.moments._fixed_nodes import Fixed, FixedNodes, fixed_nodes
+from stochastic_net.moments._flat import flat, in_tiles
 from stochastic_net.moments._nodes import Nodes
 from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._taylor import Function, Slopes, taylor, taylor_slopes
 from stochastic_net.random._fence import both
+
+Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
 
 NARROW = 1e-3  # the deviation below which it is Taylor's theorem
 
@@ -31,15 +36,17 @@ class Smooth:
 
     function: Function = dataclasses.field(compare=False)
     rule: Rule = dataclasses.field(compare=False)
+    fixed: Fixed | None = dataclasses.field(compare=False)
     program: tuple
 
 
-def smooth_of(
-    function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike
-) -> Smooth | None:
+def smooth_of(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike) -> Smooth | None:
     """`function` with the rule that is right for it, where there is one."""
     rule = rule_for(function, breaks, dtype)
-    return Smooth(function, rule, _program(function, dtype)) if rule else None
+    if rule is None:
+        return None
+    fixed = fixed_nodes(function, rule.reach, dtype)
+    return Smooth(function, rule, fixed, _program(function, dtype))
 
 
 def _program(function: Function, dtype: DTypeLike) -> tuple:
@@ -53,14 +60,16 @@ def _program(function: Function, dtype: DTypeLike) -> tuple:
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def moments_of_smooth(smooth: Smooth, mean: Array, var: Array) -> Moments:
     """E and Var of the function for N(mean, var)."""
-    first, second = flatly(partial(_moments, smooth))(mean, var)
-    return first, second
+    shape, rows = mean.shape, flat(mean.shape)
+    first, second = in_tiles(partial(_moments, smooth), mean.reshape(rows), var.reshape(rows))
+    return first.reshape(shape), second.reshape(shape)
 
 
 @moments_of_smooth.defjvp
 def _moments_jvp(smooth: Smooth, primals: Moments, tangents: Moments) -> tuple[Moments, Moments]:
-    dm, dv = tangents
-    by = Slopes(*flatly(partial(_slopes, smooth))(*primals))
+    (dm, dv), shape = tangents, flat(primals[0].shape)
+    slopes = in_tiles(partial(_slopes, smooth), *(x.reshape(shape) for x in primals))
+    by = Slopes(*(x.reshape(dm.shape) for x in slopes))
     moved = by.mean_by_mean * dm + by.mean_by_var * dv, by.var_by_mean * dm + by.var_by_var * dv
     return moments_of_smooth(smooth, *primals), moved
 
@@ -71,7 +80,7 @@ def _moments(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
         *(mean, var, smooth.rule.reach),
         lambda m, v: taylor(smooth.function, m, v),
         lambda m, v: FewNodes(smooth.function, smooth.rule.nodes, m, v).moments(),
-        lambda m, v: Nodes(smooth.function, m, v, (), rolled=True).moments(),
+        lambda m, v: _wide(smooth, m, v).moments(),
     )
 
 
@@ -81,8 +90,14 @@ def _slopes(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
         *(mean, var, smooth.rule.reach),
         lambda m, v: taylor_slopes(smooth.function, m, v),
         lambda m, v: FewNodes(smooth.function, smooth.rule.nodes, m, v).slopes(),
-        lambda m, v: Nodes(smooth.function, m, v, (), rolled=True).slopes(),
+        lambda m, v: _wide(smooth, m, v).slopes(),
     )
+
+
+def _wide(smooth: Smooth, mean: Array, var: Array) -> FixedNodes | Nodes:
+    if smooth.fixed:
+        return FixedNodes(smooth.fixed, mean, var)
+    return Nodes(smooth.function, mean, var, (), rolled=True)
 
 
 def _by_width(
