@@ -69,7 +69,6 @@ def fixed_nodes(function: Function, reach: float, dtype: DTypeLike) -> Fixed | N
     if values is None:
         return None
     low, high, *values = np.split(values, [3, 6, 6 + len(_RULES[0][0])])
-    least = 1e-9 * np.abs(values[0]).max()
     below, above = _line(low, -_EDGE, values[0]), _line(high, _EDGE, values[0])
     if below is None or above is None:
         return None
