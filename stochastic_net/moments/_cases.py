@@ -60,7 +60,8 @@ def _at(line: Line, case: Value, own: Coefficients, u: Array, place: Array) -> A
         return u
     if not isinstance(case, Elementwise):
         return jnp.broadcast_to(jnp.asarray(case).astype(u.dtype), u.shape)
-    return own[0].astype(u.dtype) * (u - place) + own[1].astype(u.dtype)
+    slope, intercept = (jnp.asarray(x).astype(u.dtype) for x in own)
+    return slope * (u - place) + intercept
 
 
 def _in_units_of(line: Line, value: Value, place: Array) -> Coefficients:

@@ -66,7 +66,7 @@ def rule_for(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike
     """
     if not all(map(_is_tried, breaks)):
         return None
-    values = _values(function, _PLACES.astype(dtype))
+    values = values_of(function, _PLACES.astype(dtype))
     if values is None or not np.isfinite(values).all():
         return None
     near, *tried = np.split(values, np.cumsum([_NEAR.size, *(x.size for x in _TRIALS)])[:-1])
@@ -104,7 +104,7 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.stack([first, np.sqrt(np.square(values - first[:, None]) @ weights)])
 
 
-def _values(function: Function, u: np.ndarray) -> np.ndarray | None:
+def values_of(function: Function, u: np.ndarray) -> np.ndarray | None:
     """The function at u here and now; None where its constants are not known, or one an element."""
     with jax.ensure_compile_time_eval():
         try:

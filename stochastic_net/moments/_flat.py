@@ -3,15 +3,11 @@
 import functools
 from collections.abc import Callable
 
-from jax import lax
-
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._tape import Moments
 from stochastic_net.random._fence import both
 
 Form = Callable[[Array, Array], Moments]
-
-_PART = 16_384  # elements, whose arrays are near the processor
 
 
 def flat(shape: Shape) -> Shape:
@@ -30,11 +26,3 @@ def flatly(form: Form) -> Form:
         return first.reshape(mean.shape), second.reshape(mean.shape)
 
     return of_rows
-
-
-def in_parts(form: Callable[[Array, Array], tuple], mean: Array, var: Array) -> tuple:
-    """The elementwise `form`, which takes many times the memory of its result, rows at a time."""
-    if mean.ndim < 2 or mean.size < 2 * _PART:
-        return form(mean, var)
-    rows = max(1, _PART * len(mean) // mean.size)
-    return lax.map(lambda x: tuple(form(*x)), (mean, var), batch_size=rows)

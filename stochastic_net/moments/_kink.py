@@ -37,6 +37,7 @@ def relu(mean: Array, var: Array) -> Moments:
 
 
 @jax.custom_jvp
+@jax.jit  # traced once
 def _relu(mean: Array, var: Array) -> Moments:
     x, below = standard(mean, var), mean < 0
     out_mean = jnp.where(below, 0.0, mean) + x.scale * x.first
@@ -53,7 +54,7 @@ def _slopes(mean: Array, var: Array, out_mean: Array) -> tuple[Moments, Moments]
     return (above, 2 * out_mean * under), (0.5 * x.density * x.inverse, var_by_var)
 
 
-@_relu.defjvp
+@_relu.defjvp  # pyrefly: ignore[bad-argument-type]
 def _relu_jvp(primals, tangents):
     mean, var = primals
     out_mean, out_var = _relu(mean, var)

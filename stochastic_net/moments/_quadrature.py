@@ -21,28 +21,29 @@ as f' = [f] with the mass phi((c - m) / s) / s.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from stochastic_net._types import Array, Shape
-from stochastic_net.moments._few_nodes import FewNodes, Rule, rule_for
-from stochastic_net.moments._flat import flat, in_parts
+from stochastic_net.moments._flat import flat
 from stochastic_net.moments._nodes import Breaks, Nodes
+from stochastic_net.moments._smooth import (
+    Form,
+    chosen,
+    moments_of_smooth,
+    narrow_enough,
+    smooth_of,
+    where,
+)
 from stochastic_net.moments._tape import Moments
 from stochastic_net.moments._taylor import Function, taylor, taylor_slopes
 from stochastic_net.random._fence import both
 
-Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
-Middle: TypeAlias = Callable[[tuple, Array, Array], tuple[Array, ...]]
-
-_NARROW = 1e-3  # the deviation below which it is Taylor's theorem
-_DIGITS = 2e-5  # or below this part of the mean: nodes would be rounded to few places
-_POINT = 1e-5  # and where a Gaussian is a point beside a kink
+_POINT = 1e-5  # the deviation where a Gaussian is a point beside a kink
 
 
 def expectation(
@@ -52,23 +53,21 @@ def expectation(
 
     `breaks` are the places where f is known to have a kink or a jump.
     """
+    smooth = smooth_of(function, breaks, mean.dtype)
+    if smooth:
+        return moments_of_smooth(smooth, mean, var)
     shape, rows = mean.shape, flat(mean.shape)
     mean, var = (x.reshape(rows) for x in both(mean, var))
-    rule = rule_for(function, breaks, mean.dtype)
-    if rule:  # it closes over numbers only, and is smooth
-        closed, constants, breaks = function, [], ()
-    else:
-        closed, constants = jax.closure_convert(
-            lambda u: function(u.reshape(shape)).reshape(u.shape), mean
-        )
+    closed, constants = jax.closure_convert(
+        lambda u: function(u.reshape(shape)).reshape(u.shape), mean
+    )
     places = tuple(_finite(jnp.asarray(b, mean.dtype), shape).reshape(mean.shape) for b in breaks)
-    first, second = _expectation(closed, rule, mean, var, places, constants)
+    first, second = _expectation(closed, mean, var, places, constants)
     return first.reshape(shape), second.reshape(shape)
 
 
 def _moments(
     function: Callable,
-    rule: Rule | None,
     mean: Array,
     var: Array,
     breaks: Breaks,
@@ -81,22 +80,18 @@ def _moments(
         mean,
         var,
         breaks,
-        rule,
         lambda m, v: taylor(known, m, v),
-        lambda nodes, m, v: FewNodes(known, nodes, m, v).moments(),
-        lambda m, v: Nodes(known, m, v, breaks, rolled=bool(rule)).moments(),
+        lambda m, v: Nodes(known, m, v, breaks).moments(),
     )
     return first, second
 
 
-_expectation = jax.custom_jvp(_moments, nondiff_argnums=(0, 1))
+_expectation = jax.custom_jvp(_moments, nondiff_argnums=(0,))
 
 
-def _expectation_jvp(
-    function: Callable, rule: Rule | None, primals: tuple, tangents: tuple
-) -> tuple:
+def _expectation_jvp(function: Callable, primals: tuple, tangents: tuple) -> tuple:
     mean, var, breaks, constants = primals
-    out = _expectation(function, rule, mean, var, breaks, constants)
+    out = _expectation(function, mean, var, breaks, constants)
 
     def known(u: Array) -> Array:
         return function(u, *constants)
@@ -107,22 +102,20 @@ def _expectation_jvp(
             mean,
             var,
             breaks,
-            rule,
             lambda m, v: taylor_slopes(known, m, v),
-            lambda nodes, m, v: FewNodes(known, nodes, m, v).slopes(),
-            lambda m, v: Nodes(known, m, v, breaks, rolled=bool(rule)).slopes(),
+            lambda m, v: Nodes(known, m, v, breaks).slopes(),
         )
         dm, dv = map(_instantiated, tangents[:2], primals[:2])
         moved = [by[0] * dm + by[1] * dv, by[2] * dm + by[3] * dv]
     if not _are_zero(tangents[2]):
-        m, v = _where(~_is_narrow(mean, var, breaks), mean, var)
+        m, v = where(~_is_narrow(mean, var, breaks), mean, var)
         nodes = Nodes(known, m, v, breaks)
         for place, move in zip(breaks, map(_instantiated, tangents[2], breaks), strict=True):
             moved = [m - d * move for m, d in zip(moved, nodes.jump_slopes(place), strict=True)]
     if not _are_zero(tangents[3]):
         moves = list(map(_instantiated, tangents[3], constants))
         rest = jax.jvp(
-            lambda constants: _moments(function, rule, mean, var, breaks, constants),
+            lambda constants: _moments(function, mean, var, breaks, constants),
             (constants,),
             (moves,),
         )[1]
@@ -134,51 +127,23 @@ _expectation.defjvp(_expectation_jvp, symbolic_zeros=True)
 
 
 def _by_width(
-    mean: Array,
-    var: Array,
-    breaks: Breaks,
-    rule: Rule | None,
-    narrow: Form,
-    middle: Middle,
-    wide: Form,
+    mean: Array, var: Array, breaks: Breaks, narrow: Form, wide: Form
 ) -> tuple[Array, ...]:
-    """Each form where it holds; `middle` as far as the rule reaches, if there is one.
-
-    The many nodes of `wide` are then computed only if one element asks for them.
-    """
+    """Each form where it holds."""
     is_narrow = _is_narrow(mean, var, breaks)
-    expanded = narrow(*_where(is_narrow, mean, var, 0.0))
-    if rule is None:
-        return _chosen(is_narrow, expanded, wide(*_where(~is_narrow, mean, var)))
-    is_wide = var > rule.reach**2
-    near = middle(rule.nodes, *_where(~(is_narrow | is_wide), mean, var))
-    near = _chosen(is_narrow, expanded, near)
-    near = tuple(y for k in range(0, len(near), 2) for y in both(*near[k : k + 2]))
-
-    def mended(near: tuple[Array, ...]) -> tuple[Array, ...]:
-        return _chosen(is_wide, in_parts(wide, *_where(is_wide, mean, var)), near)
-
-    return lax.cond(jnp.any(is_wide), mended, lambda near: near, near)
+    expanded = narrow(*where(is_narrow, mean, var, 0.0))
+    return chosen(is_narrow, expanded, wide(*where(~is_narrow, mean, var)))
 
 
 def _is_narrow(mean: Array, var: Array, breaks: Breaks) -> Array:
     """Where it is Taylor's theorem: the function bends nowhere near, or the mean has no digits."""
-    narrow = var < jnp.maximum(_NARROW**2, jnp.square(_DIGITS * mean))
+    narrow = narrow_enough(mean, var)
     near = 64 * var
     for place in breaks:
         away = jnp.square(place - mean)
         seen = var > jnp.square(_POINT * (1 + jnp.abs(mean)))
         narrow &= ~(seen & (away < near))
     return narrow
-
-
-def _where(asked: Array, mean: Array, var: Array, harmless: float = 1.0) -> Moments:
-    """The moments where they are asked for, and others that do no harm elsewhere."""
-    return jnp.where(asked, mean, 0.0), jnp.where(asked, var, harmless)
-
-
-def _chosen(first: Array, one: tuple, two: tuple) -> tuple:
-    return tuple(jnp.where(first, a, b) for a, b in zip(one, two, strict=True))
 
 
 def _finite(place: Array, shape: Shape) -> Array:

@@ -13,6 +13,7 @@ import math
 import operator
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -136,6 +137,7 @@ class Standard(NamedTuple):
     second: Array
 
 
+@jax.jit  # traced once
 def standard(mean: Array, var: Array) -> Standard:
     """`mean` and `var` in units of the deviation, phi to the last digits however far out."""
     point = var < jnp.finfo(var.dtype).tiny

@@ -7,7 +7,7 @@ from stochastic_net.moments._kink import positive_part, relu
 from stochastic_net.moments._tail import standard
 from stochastic_net.moments._tape import Moments
 
-Coefficients = tuple[Array, Array]  # slope and intercept
+Coefficients = tuple[Array, Array] | tuple[float, float]  # slope and intercept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,8 @@ class TwoLines:
         """E and Var for u ~ N(mean, var), as a_- u + b_- + (d u + j) 1(u > 0)."""
         (slope, intercept), (more, jump) = self.below, self.above
         more, jump = more - slope, jump - intercept
+        if isinstance(jump, float) and jump == 0.0 and slope == intercept == 0.0:
+            return _scaled(more, *relu(mean, var))
         up, up_var = relu(mean, var)
         above, below = positive_part(mean, var), positive_part(-mean, var)
         x = standard(mean, var)
@@ -29,3 +31,7 @@ class TwoLines:
         return slope * mean + intercept + more * up + jump * above, (
             line_var + 2 * (cross + more * jump * up * below)
         )
+
+
+def _scaled(scale: Array | float, mean: Array, var: Array) -> Moments:
+    return scale * mean, scale * scale * var

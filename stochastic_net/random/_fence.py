@@ -16,7 +16,7 @@ def once(x: Array) -> Array:
 
     def fenced(x: Array) -> Array:
         never = lax.optimization_barrier(jnp.array(False))
-        return lax.cond(never, jnp.zeros_like, lambda x: x, x)
+        return lax.cond(never, lax.optimization_barrier, lambda x: x, x)
 
     return lax.platform_dependent(x, cpu=fenced, default=lambda x: x)
 
