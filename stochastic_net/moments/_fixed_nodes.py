@@ -2,8 +2,9 @@ r"""Fixed nodes for a wide Gaussian and a smooth function with asymptotes, all o
 
 f = l + r with its two asymptotes l, whose moments are closed, and a rest r that dies away from 0.
 What remains are the sums of r(u_j), times numbers, against the density of the Gaussian at u_j: the
-function itself is not in the program, only its values. Nodes are Gauss-Legendre's on four panels
-that meet at 0, where l is bent, and are tried beside twice as many.
+function itself is not in the program, only its values. Nodes are Gauss-Legendre's on panels that
+meet at 0, where l is bent, and are tried beside twice as many. Those far out are asked only if a
+Gaussian reaches them.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -24,8 +25,10 @@ from stochastic_net.random._fence import both
 
 Line: TypeAlias = tuple[float, float]  # slope and intercept
 
-_EDGE = 20.0  # where a function is at its asymptotes
-_PANELS = ((6.0, 40), (25.0, 56))  # where they end, and nodes
+_EDGE = 100.0  # where a function is at its asymptotes
+_NEAR = 25.0  # what is beyond is far out
+_PANELS = ((6.0, 40), (_NEAR, 56), (88.0, 144))  # where they end, and nodes
+_REACH = 5.0  # deviations
 _TRIED = np.linspace(-25, 25, 101)  # means
 _ERROR = 2e-6
 
@@ -43,7 +46,8 @@ class Fixed(NamedTuple):
     """A function's asymptotes, and its nodes."""
 
     lines: TwoLines
-    nodes: Table
+    near: Table
+    far: Table
 
 
 def _gauss(times: int) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +81,9 @@ def fixed_nodes(function: Function, reach: float, dtype: DTypeLike) -> Fixed | N
     )
     scales = reach * np.array([1.0, 2.0, 4.0])
     right = all(_agree(few, many, scale) for scale in scales)
-    return Fixed(TwoLines(below, above), few) if right else None
+    near = np.abs(few.u) < _NEAR
+    parts = (Table(*(x[part] for x in few)) for part in (near, ~near))
+    return Fixed(TwoLines(below, above), *parts) if right else None
 
 
 def _line(values: np.ndarray, edge: float, near: np.ndarray) -> Line | None:
@@ -155,18 +161,23 @@ class FixedNodes:
 
         A pass of XLA on CPU has one result: the two are one complex number.
         """
-        dtype = self.mean.dtype
+        start = [lax.complex(self.mean * 0, self.mean * 0)] * (powers + 1)
+        sums = self._added(start, self.fixed.near)
+        reached = jnp.any(jnp.abs(self.mean) + _REACH * jnp.sqrt(self.var) > _NEAR)
+        sums = lax.cond(reached, lambda s: self._added(s, self.fixed.far), lambda s: s, sums)
+        return [part(s) for s in sums for part in (lax.real, lax.imag)]
+
+    def _added(self, sums: list[Array], table: Table) -> list[Array]:
+        """The sums with the terms of a table added."""
 
         def add(sums: list[Array], node: tuple) -> tuple[list[Array], None]:
             u, weight, line, rest = node
             t = (u - self.mean) * self.inverse
             mass = (weight * rest) * self.inverse * exp(-0.5 * t * t)
             square = mass * (rest + 2 * (line - self.line_mean))
-            terms = [lax.complex(mass * t**k, square * t**k) for k in range(powers + 1)]
+            terms = [lax.complex(mass * t**k, square * t**k) for k in range(len(sums))]
             return [s + x for s, x in zip(sums, terms, strict=True)], None
 
-        u, weight, line, rest = self.fixed.nodes
-        table = (u, weight / np.sqrt(2 * np.pi), line, rest)
-        start = [lax.complex(self.mean * 0, self.mean * 0)] * (powers + 1)
-        sums, _ = lax.scan(add, start, tuple(x.astype(dtype) for x in table))
-        return [part(s) for s in sums for part in (lax.real, lax.imag)]
+        u, weight, line, rest = table
+        rows = (u, weight / np.sqrt(2 * np.pi), line, rest)
+        return lax.scan(add, sums, tuple(x.astype(self.mean.dtype) for x in rows))[0]
