@@ -163,8 +163,13 @@ class FixedNodes:
         """
         start = [lax.complex(self.mean * 0, self.mean * 0)] * (powers + 1)
         sums = self._added(start, self.fixed.near)
-        reached = jnp.any(jnp.abs(self.mean) + _REACH * jnp.sqrt(self.var) > _NEAR)
-        sums = lax.cond(reached, lambda s: self._added(s, self.fixed.far), lambda s: s, sums)
+        far = jnp.abs(self.mean) + _REACH * jnp.sqrt(self.var) > _NEAR
+
+        def extended(sums: list[Array]) -> list[Array]:
+            more = self._added(sums, self.fixed.far)
+            return [jnp.where(far, x, s) for x, s in zip(more, sums, strict=True)]  # no cross-talk
+
+        sums = lax.cond(jnp.any(far), extended, lambda sums: sums, sums)
         return [part(s) for s in sums for part in (lax.real, lax.imag)]
 
     def _added(self, sums: list[Array], table: Table) -> list[Array]:
