@@ -11,7 +11,7 @@ import jax
 from jax.extend.core import primitives
 
 from stochastic_net.moments import kind_of_rule
-from stochastic_net.moments._unlisted import split_p, stack_p, tile_p
+from stochastic_net.moments._program.unlisted import split_p, stack_p, tile_p
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# What `propagate` knows

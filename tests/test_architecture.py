@@ -29,7 +29,10 @@ ON_TOP_OF = {  # room: the rooms right below it
     "cli": ["training", "diagnostics"],
 }
 WITH_FLAX = {"nn", "training"}
-WITHIN = {"diagnostics": ["_program", "_static", "_measure", "_report"]}  # each on top of the last
+WITHIN = {  # the parts of a room, each on top of the last
+    "diagnostics": ["_program", "_static", "_measure", "_report"],
+    "moments": ["_integrals", "_program", "_rules", "_covariances"],
+}
 ONLY_ABOVE = {"diagnostics": {"cli", HOUSE}}  # who may import it, of all that stand above it
 
 

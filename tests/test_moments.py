@@ -443,7 +443,7 @@ def test_bad_ways_on():
 
 
 def test_a_rule_of_ones_own():
-    from stochastic_net.moments._registry import RULES
+    from stochastic_net.moments._program.registry import RULES
 
     @sn.moments.rule(primitives.sort_p)
     def sort(x, *, dimension, is_stable, num_keys):

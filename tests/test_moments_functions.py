@@ -11,7 +11,7 @@ from _dice import RNG, single, the_same_numbers  # noqa: F401
 from scipy import special
 
 import stochastic_net as sn
-from stochastic_net.moments._few_nodes import rule_for
+from stochastic_net.moments._integrals.few_nodes import rule_for
 
 
 def relative(got, truth):

@@ -10,7 +10,8 @@ import numpy as np
 from _dice import RNG, single, the_same_numbers  # noqa: F401
 
 import stochastic_net as sn
-from stochastic_net.moments import _kink as kink
+from stochastic_net.moments._integrals import kink
+from stochastic_net.moments._rules.larger import larger
 
 
 def standardized_cases():
@@ -82,7 +83,7 @@ def test_the_larger_of_two():
         np.append(x, y) for x, y in zip(cases, single([100, 1e-4, 100.001, 1e-4]), strict=True)
     ]
     truth = np.array([exact(*row) for row in zip(*cases, strict=True)])
-    got = kink.larger((cases[0], cases[1]), (cases[2], cases[3]))
+    got = larger((cases[0], cases[1]), (cases[2], cases[3]))
     assert np.max(abs(np.asarray(got[0]) - truth[:, 0]) / (1 + abs(truth[:, 0]))) < 1e-6
     assert relative(got[1], truth[:, 1]) < 2e-5
 

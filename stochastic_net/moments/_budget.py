@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array, PyTree
 from stochastic_net.distributions import Gaussian
-from stochastic_net.moments._adjoint import linear, shares
+from stochastic_net.moments._covariances.adjoint import linear, shares
+from stochastic_net.moments._program.values import is_random
 from stochastic_net.moments._propagate import run_on, trace
-from stochastic_net.moments._values import is_random
 
 
 class Budget(NamedTuple):

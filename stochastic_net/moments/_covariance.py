@@ -6,7 +6,7 @@ from functools import partial, wraps
 import jax
 
 from stochastic_net._types import PyTree
-from stochastic_net.moments._full import blocks
+from stochastic_net.moments._covariances.full import blocks
 from stochastic_net.moments._propagate import run_on, trace, weighted
 
 

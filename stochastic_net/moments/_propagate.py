@@ -9,14 +9,13 @@ import jax.numpy as jnp
 
 from stochastic_net._types import Array, Key, PyTree
 from stochastic_net.distributions import Gaussian
-from stochastic_net.moments import _control, _elementwise, _extremes, _linear, _products  # noqa: F401
-from stochastic_net.moments._adjoint import adjoint
-from stochastic_net.moments._full import full
-from stochastic_net.moments._interpret import interpret
-from stochastic_net.moments._otherwise import chosen, fallback
-from stochastic_net.moments._tape import Tape, node, tape
-from stochastic_net.moments._values import Elementwise, Value, gaussian, is_random
-from stochastic_net.moments._watch import Layers, Watch, watch
+from stochastic_net.moments._covariances.adjoint import adjoint
+from stochastic_net.moments._covariances.full import full
+from stochastic_net.moments._program.tape import Tape, node, tape
+from stochastic_net.moments._program.values import Elementwise, Value, gaussian, is_random
+from stochastic_net.moments._program.watch import Layers, Watch, watch
+from stochastic_net.moments._rules.interpret import interpret
+from stochastic_net.moments._rules.otherwise import chosen, fallback
 
 Covariance: TypeAlias = Literal["diagonal", "full", "adjoint"]
 Otherwise: TypeAlias = Literal["linearize", "sample"]

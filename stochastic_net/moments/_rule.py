@@ -8,9 +8,9 @@ from jax.extend.core import JaxprEqn, Primitive
 
 from stochastic_net._types import Array
 from stochastic_net.distributions import Gaussian
-from stochastic_net.moments._registry import register
-from stochastic_net.moments._tape import node
-from stochastic_net.moments._values import Elementwise, Value, gaussian
+from stochastic_net.moments._program.registry import register
+from stochastic_net.moments._program.tape import node
+from stochastic_net.moments._program.values import Elementwise, Value, gaussian
 
 Moment = Callable[..., Any]
 

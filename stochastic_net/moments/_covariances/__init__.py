@@ -1,0 +1,1 @@
+"""How values go together: what "adjoint" and "full" add to means and variances."""

@@ -1,0 +1,227 @@
+"""The nodes of the quadrature: where they lie, and the sums over them."""
+
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from stochastic_net._types import Array
+from stochastic_net.moments._integrals.ascending import ascending
+from stochastic_net.moments._integrals.precision import Moments
+from stochastic_net.moments._integrals.taylor import Function, Slopes, slope_of
+from stochastic_net.moments._integrals.two_lines import TwoLines
+from stochastic_net.random._elementary import exp
+from stochastic_net.random._fence import both
+
+Breaks = tuple[Array, ...]
+
+_NODES = 12  # in each panel
+_REACH = 7.0  # deviations; 3e-12 of the mass lies beyond
+_BULK = 2.5  # deviations of the inner panels
+_INNER = 5.0  # and their length for a wide Gaussian, where they hold what f does near 0
+_PARTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # of it, where panels end
+_EDGE = 20.0  # where a function is at its asymptotes
+_FAR = 100.0  # and where it is in every digit of float32, its logarithm included
+_TAIL = 13.0  # deviations; beyond, a tail is no normal number of float32
+_WIDE = 1.0  # the deviation above which asymptotes are looked for
+
+
+def _rule() -> tuple[np.ndarray, ...]:
+    """Places and weights on [0, 1], and what a bend adds to them."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = (nodes + 1) / 2, weights / 2
+    return nodes, nodes * nodes - nodes, weights, weights * (2 * nodes - 1)
+
+
+_RULE = _rule()
+
+
+class _Panel(NamedTuple):
+    """From `start` over `length`, of either sign; there f is near the line.
+
+    Nodes are denser at the start where `bend` is part of the length, not where it is 0.
+    """
+
+    start: Array
+    length: Array
+    bend: Array
+    slope: Array
+    intercept: Array
+
+
+class Nodes:
+    """The nodes of one function and one Gaussian, and the sums over them."""
+
+    def __init__(
+        self, function: Function, mean: Array, var: Array, breaks: Breaks, rolled: bool = False
+    ) -> None:
+        self.function, self.mean, self.var, self.breaks = function, mean, var, breaks
+        self.rolled = rolled
+        self.edge = _FAR if rolled else _EDGE
+        self.scale = jnp.sqrt(var)
+        self.inverse = 1 / self.scale  # a quotient would be a pass of its own
+        self.believed, self.lines = _asymptotes(function, mean, self.scale, breaks, self.edge)
+        self.line_mean, self.line_var = both(*self.lines.moments(mean, var))
+
+    def moments(self) -> Moments:
+        """E and Var."""
+
+        def terms(u: Array, _: Array, mass: Array, line: Array) -> list[Array]:
+            rest = self.function(u) - line
+            return [mass * rest, mass * (rest * (rest + 2 * (line - self.line_mean)))]
+
+        first, square = self._sums(terms, 2)
+        return both(
+            self.line_mean + first, jnp.maximum(self.line_var + square - first * first, 0.0)
+        )
+
+    def slopes(self) -> Slopes:
+        """The derivatives of both, by f' where there are no asymptotes and by the scores else."""
+
+        def terms(u: Array, t: Array, mass: Array, line: Array) -> list[Array]:
+            rest = self.function(u) - line
+            square = rest * (rest + 2 * (line - self.line_mean))
+            slope = slope_of(self.function, u)
+            one = mass * jnp.where(self.believed, rest * t, slope)
+            two = mass * jnp.where(self.believed, square * t, rest * slope)
+            return [mass * rest, mass * square, one, one * t, two, two * t]
+
+        first, square, *sums = self._sums(terms, 6)
+        for place in self.breaks:
+            mass, rest = self._jump(place)
+            mass, t = jnp.where(self.believed, 0.0, mass), (place - self.mean) * self.inverse
+            found = (mass, mass * t, mass * rest, mass * rest * t)
+            sums = [s + x for s, x in zip(sums, found, strict=True)]
+        return self._of_sums(first, square, *sums)
+
+    def _of_sums(
+        self, first: Array, square: Array, one: Array, one_t: Array, two: Array, two_t: Array
+    ) -> Slopes:
+        i, unit, zero = self.inverse, jnp.ones_like(self.var), jnp.zeros_like(self.var)
+        by_mean, by_var = (
+            both(*jax.jvp(self.lines.moments, (self.mean, self.var), direction)[1])
+            for direction in ((unit, zero), (zero, unit))
+        )
+        mean_by_mean = by_mean[0] + one * i
+        mean_by_var = by_var[0] + (one_t - first) * (i * i / 2)
+        far = Slopes(
+            mean_by_mean,
+            mean_by_var,
+            by_mean[1] + two * i - 2 * first * mean_by_mean,
+            by_var[1] + (two_t - square) * (i * i / 2) - 2 * first * mean_by_var,
+        )
+        near = Slopes(one, one_t * i / 2, 2 * (two - first * one), (two_t - first * one_t) * i)
+        return Slopes(*(jnp.where(self.believed, a, b) for a, b in zip(far, near, strict=True)))
+
+    def jump_slopes(self, place: Array) -> Moments:
+        """By how much a jump at `place`, moved to the left, raises E and Var."""
+        mass, rest = self._jump(place)
+        return mass, 2 * mass * (rest + self.line_mean - self.moments()[0])
+
+    def _jump(self, place: Array) -> tuple[Array, Array]:
+        """[f] at a break with its mass, and f there less the line's mean; 0 for a mere kink."""
+        away = 1e-6 * (jnp.abs(place) + self.scale)
+        (low, low_slope), (high, high_slope) = (
+            jax.jvp(self.function, (u,), (jnp.ones_like(u),)) for u in (place - away, place + away)
+        )
+        jump = (high - low) - away * (low_slope + high_slope)
+        mass = _density((place - self.mean) * self.inverse) * self.inverse
+        return mass * jump, 0.5 * (low + high) - self.line_mean
+
+    def _sums(self, terms: Callable[..., list[Array]], count: int) -> list[Array]:
+        """The sums of `terms(u, t, mass, line)`, an even number, over the nodes of all panels.
+
+        A loop: written out it takes twice as long to compile.
+        """
+        panels, sums = self._panels(), [jnp.zeros_like(self.mean)] * count
+        stacked = _Panel(*map(jnp.stack, zip(*panels, strict=True)))
+        return lax.scan(lambda s, x: (self._add(s, x, terms), None), sums, stacked)[0]
+
+    def _add(
+        self, sums: list[Array], panel: _Panel, terms: Callable[..., list[Array]]
+    ) -> list[Array]:
+        """The sums with the terms of one panel added."""
+        length, bend = (jnp.abs(x) * self.inverse for x in (panel.length, panel.bend))
+        start = (panel.start - self.mean) * self.inverse
+
+        def add(sums: list[Array], node: tuple) -> list[Array]:
+            place, bent, weight, bent_weight = node
+            away = place * panel.length + bent * panel.bend
+            u, t = panel.start + away, start + away * self.inverse  # t without the rounding of u
+            mass = (weight * length + bent_weight * bend) * _density(t)
+            found = terms(u, t, mass, panel.slope * u + panel.intercept)
+            return [s + x for s, x in zip(sums, found, strict=True)]
+
+        nodes = tuple(x.astype(self.mean.dtype) for x in _RULE)
+        if self.rolled:
+            return lax.scan(lambda sums, node: (add(sums, node), None), sums, nodes)[0]
+        for node in zip(*nodes, strict=True):
+            sums = add(sums, node)
+        return [x for k in range(0, len(sums), 2) for x in both(*sums[k : k + 2])]
+
+    def _panels(self) -> list[_Panel]:
+        """They meet at 0, at the mean, at the breaks and at the ends of what is inside.
+
+        That is the bulk of a narrow Gaussian, and of a wide one where functions do most. There the
+        nodes of the outermost panels are denser at their inner end. A function that dies away like
+        e^u has its mass up to v off the mean, towards 0: where that can be, panels go there.
+        """
+        edge, wide = jnp.where(self.believed, self.edge, jnp.inf), self.scale > _WIDE
+        tail = jnp.where(self.believed, _TAIL if self.rolled else _REACH, _REACH) * self.scale
+        reach, below = _REACH * self.scale, self.mean < 0
+        low = jnp.clip(self.mean - jnp.where(below, reach, tail), -edge, edge)
+        high = jnp.clip(self.mean + jnp.where(below, tail, reach), -edge, edge)
+        half = jnp.where(wide, _INNER, _BULK * self.scale)
+        middle = jnp.where(wide, 0.0, self.mean)
+        inner = [middle + k * half for k in _PARTS]
+        places = [*inner, jnp.zeros_like(half), self.mean, *self.breaks]
+        if self.rolled:
+            way = jnp.clip(-self.mean, -tail, tail)
+            places += [middle - 4 * half, middle + 4 * half]
+            places += [self.mean + k * way for k in (0.25, 0.5, 0.75)]
+        places = [jnp.clip(x, low, high) for x in ascending(places)]
+        ends = [(places[0], low), *itertools.pairwise(places), (places[-1], high)]
+        panels = []
+        for index, (start, end) in enumerate(ends):
+            outer = index in (0, len(ends) - 1)
+            below = start + end < 0
+            line = (
+                jnp.where(below, b, a)
+                for b, a in zip(self.lines.below, self.lines.above, strict=True)
+            )
+            bend = jnp.where(wide, 0.5 * (end - start), 0.0) if outer else jnp.zeros_like(start)
+            panels.append(_Panel(*map(lax.stop_gradient, (start, end - start, bend)), *line))
+        return panels
+
+
+def _density(t: Array) -> Array:
+    """phi(t), for weights."""
+    return exp(-0.5 * t * t) * np.asarray(1 / np.sqrt(2 * np.pi), t.dtype)
+
+
+def _asymptotes(
+    function: Function, mean: Array, scale: Array, breaks: Breaks, edge: float
+) -> tuple[Array, TwoLines]:
+    """Whether they are believed, and the lines; f at the mean where they are not."""
+
+    def side(sign: float) -> tuple[tuple[Array, Array], Array]:
+        one, two, three = (function(jnp.full_like(scale, sign * k * edge)) for k in (1, 2, 3))
+        slope = (two - one) / (sign * edge)
+        error = jnp.abs(three - two - (two - one))
+        small = 1e-5 * (jnp.abs(two - one) + jnp.minimum(jnp.abs(one), 1.0)) + 2e-6
+        return (slope, one - slope * (sign * edge)), error < small
+
+    (below, low), (above, high) = side(-1.0), side(1.0)
+    believed = (scale > _WIDE) & low & high
+    for place in breaks:
+        believed &= jnp.abs(place) <= edge
+    pivot = function(mean)
+
+    def known(slope: Array, intercept: Array) -> tuple[Array, Array]:
+        return jnp.where(believed, slope, 0.0), jnp.where(believed, intercept, pivot)
+
+    return believed, TwoLines(known(*below), known(*above))

@@ -1,0 +1,134 @@
+"""E and Var of a smooth function that closes over numbers only: few nodes as far as they reach.
+
+Such functions are known by their program: the silu of every layer is one, traced once, and XLA
+compiles its passes once.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import Literal
+from jax.typing import ArrayLike, DTypeLike
+
+from stochastic_net._types import Array
+from stochastic_net.moments._integrals.few_nodes import FewNodes, Rule, rule_for
+from stochastic_net.moments._integrals.fixed_nodes import Fixed, FixedNodes, fixed_nodes
+from stochastic_net.moments._integrals.flat import flat
+from stochastic_net.moments._integrals.nodes import Nodes
+from stochastic_net.moments._integrals.precision import Moments
+from stochastic_net.moments._integrals.taylor import Function, Slopes, taylor, taylor_slopes
+from stochastic_net.random._fence import both
+
+Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
+
+_NARROW = 1e-3  # the deviation below which it is Taylor's theorem
+_DIGITS = 2e-5  # or below this part of the mean: nodes would be rounded to few places
+
+
+@dataclasses.dataclass(frozen=True)
+class Smooth:
+    """A function and its few nodes; equal to another of the same program."""
+
+    function: Function = dataclasses.field(compare=False)
+    rule: Rule = dataclasses.field(compare=False)
+    fixed: Fixed | None = dataclasses.field(compare=False)
+    program: tuple
+
+
+def smooth_of(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike) -> Smooth | None:
+    """`function` with the rule that is right for it, where there is one."""
+    rule = rule_for(function, breaks, dtype)
+    if rule is None:
+        return None
+    fixed = fixed_nodes(function, rule.reach, dtype)
+    return Smooth(function, rule, fixed, _program(function, dtype))
+
+
+def _program(function: Function, dtype: DTypeLike) -> tuple:
+    """What it does, to the last digit: a program as text has its numbers rounded."""
+    program = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((2,), dtype))
+    literals = (x.val for eqn in program.eqns for x in eqn.invars if isinstance(x, Literal))
+    numbers = (np.asarray(x) for x in (*literals, *program.consts))
+    return str(program), *((x.tobytes(), x.shape) for x in numbers)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def moments_of_smooth(smooth: Smooth, mean: Array, var: Array) -> Moments:
+    """E and Var of the function for N(mean, var)."""
+    shape, rows = mean.shape, flat(mean.shape)
+    first, second = _moments(smooth, *both(mean.reshape(rows), var.reshape(rows)))
+    return first.reshape(shape), second.reshape(shape)
+
+
+@moments_of_smooth.defjvp
+def _moments_jvp(smooth: Smooth, primals: Moments, tangents: Moments) -> tuple[Moments, Moments]:
+    (dm, dv), shape = tangents, flat(primals[0].shape)
+    slopes = _slopes(smooth, *both(*(x.reshape(shape) for x in primals)))
+    by = Slopes(*(x.reshape(dm.shape) for x in slopes))
+    moved = by.mean_by_mean * dm + by.mean_by_var * dv, by.var_by_mean * dm + by.var_by_var * dv
+    return moments_of_smooth(smooth, *primals), moved
+
+
+@partial(jax.jit, static_argnums=0)
+def _moments(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
+    return _by_width(
+        *(mean, var, smooth.rule.reach),
+        lambda m, v: taylor(smooth.function, m, v),
+        lambda m, v: FewNodes(smooth.function, smooth.rule.nodes, m, v).moments(),
+        lambda m, v: _wide(smooth, m, v).moments(),
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def _slopes(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
+    return _by_width(
+        *(mean, var, smooth.rule.reach),
+        lambda m, v: taylor_slopes(smooth.function, m, v),
+        lambda m, v: FewNodes(smooth.function, smooth.rule.nodes, m, v).slopes(),
+        lambda m, v: _wide(smooth, m, v).slopes(),
+    )
+
+
+def _wide(smooth: Smooth, mean: Array, var: Array) -> FixedNodes | Nodes:
+    if smooth.fixed:
+        return FixedNodes(smooth.fixed, mean, var)
+    return Nodes(smooth.function, mean, var, (), rolled=True)
+
+
+def _by_width(
+    mean: Array, var: Array, reach: float, narrow: Form, middle: Form, wide: Form
+) -> tuple[Array, ...]:
+    """Each form where it holds; the many nodes of `wide` only if an element asks for them."""
+    is_narrow, is_wide = narrow_enough(mean, var), var > reach**2
+    near = chosen(
+        is_narrow,
+        narrow(*where(is_narrow, mean, var, 0.0)),
+        middle(*where(~(is_narrow | is_wide), mean, var)),
+    )
+    near = tuple(y for k in range(0, len(near), 2) for y in both(*near[k : k + 2]))
+
+    def mended(near: tuple[Array, ...]) -> tuple[Array, ...]:
+        return chosen(is_wide, wide(*where(is_wide, mean, var)), near)
+
+    return lax.cond(jnp.any(is_wide), mended, lambda near: near, near)
+
+
+def narrow_enough(mean: Array, var: Array) -> Array:
+    """Where Taylor's theorem has all the digits of a smooth function."""
+    return var < jnp.maximum(_NARROW**2, jnp.square(_DIGITS * mean))
+
+
+def where(asked: Array, mean: Array, var: Array, harmless: float = 1.0) -> Moments:
+    """The moments where they are asked for, and others that do no harm elsewhere."""
+    return jnp.where(asked, mean, 0.0), jnp.where(asked, var, harmless)
+
+
+def chosen(first: Array, one: tuple, two: tuple) -> tuple:
+    """One where `first`, else the other."""
+    return tuple(jnp.where(first, a, b) for a, b in zip(one, two, strict=True))

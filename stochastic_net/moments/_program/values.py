@@ -1,0 +1,193 @@
+"""What flows through a program under propagation: constants, and functions of a Gaussian.
+
+A constant is an array. Everything else is an `Elementwise`: a function, element by element, of one
+`Root`, a Gaussian for every element, of which nothing has asked the moments yet. `x * sigmoid(x)`
+so stays one function of x, where taking its factors for independent would be wrong by a fifth.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias, TypeGuard
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from stochastic_net._types import Array, Shape
+from stochastic_net.moments._integrals.precision import Form, Moments, rounded, wide
+from stochastic_net.moments._integrals.quadrature import Function, expectation
+from stochastic_net.moments._program.no_rule import NoRule
+from stochastic_net.moments._program.tape import node, variance
+
+
+class Root:
+    """A Gaussian for every element; its identity is that of its noise.
+
+    `origin` is one of `_rules.origins`: what a rule further on may want to know.
+    """
+
+    def __init__(
+        self, mean: Array, var: Array | Callable[[], Array], origin: object = None
+    ) -> None:
+        self.mean, self.origin, self._var = mean, origin, var
+
+    @property
+    def var(self) -> Array:
+        """Computed once, when it is asked for."""
+        if callable(self._var):
+            self._var = self._var()
+        return self._var
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Line:
+    """u = scale * root + shift, the Gaussian that an elementwise function is applied to."""
+
+    root: Root
+    scale: Array | float = 1.0
+    shift: Array | float = 0.0
+
+    @property
+    def is_root(self) -> bool:
+        """Whether u is the root itself."""
+        numbers = isinstance(self.scale, float) and isinstance(self.shift, float)
+        return numbers and (self.scale, self.shift) == (1.0, 0.0)
+
+    def moments(self) -> Moments:
+        """E u and Var u."""
+        scale = jnp.asarray(self.scale, self.root.mean.dtype)
+        return self.at(self.root.mean), scale * scale * self.root.var
+
+    def at(self, x: Array) -> Array:
+        """u where the root is x."""
+        return jnp.asarray(self.scale, x.dtype) * x + jnp.asarray(self.shift, x.dtype)
+
+    def then(self, scale: Array | float, shift: Array | float) -> "Line":
+        """scale * u + shift."""
+        through_zero = isinstance(self.shift, float) and self.shift == 0.0
+        start = shift if through_zero else scale * self.shift + shift
+        return Line(self.root, scale * self.scale, start)
+
+
+class Question(NamedTuple):
+    """compare(u, place), true above the place or below it."""
+
+    compare: Callable[[Array, Array], Array]
+    above: bool
+    place: Array
+
+
+class Elementwise:
+    """function(u) of a line u, or the line itself where there is no function.
+
+    `closed` maps E u and Var u to E and Var of function(u), where that is known; `breaks` are the
+    places u where the function is known to have a kink or a jump, and `clipped` says that between
+    them it is u itself or constant. `question` is what the function asks of u, if it asks no more.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        function: Function | None = None,
+        closed: Form | None = None,
+        breaks: tuple[ArrayLike, ...] = (),
+        clipped: bool = False,
+        question: Question | None = None,
+    ) -> None:
+        self.line, self.function, self.closed = line, function, closed
+        self.breaks, self.clipped, self.question = breaks, clipped or function is None, question
+        self._moments: Moments | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Of the value."""
+        return self.line.root.mean.shape
+
+    @property
+    def dtype(self):
+        """Of its mean and variance."""
+        return self.line.root.mean.dtype
+
+    def at(self, x: Array) -> Array:
+        """The value where the root is x."""
+        u = self.line.at(x)
+        return u if self.function is None else self.function(u)
+
+    def moments(self) -> Moments:
+        """E and Var, computed once."""
+        if self._moments is None:
+            mean, var = self.line.moments()
+            if self.function is not None:
+                mean, var = self._bent(self.function, mean, var)
+            self._moments = mean, var
+        return self._moments
+
+    def gain(self) -> Array:
+        """dE / dE u: by Stein's lemma, the slope of the best line in u."""
+        (mean, var), function = wide(self.line.moments()), self.function
+        if function is None:
+            return jnp.ones_like(mean)
+        moved = jax.jvp(lambda m: self._of(function, m, var)[0], (mean,), (jnp.ones_like(mean),))
+        return moved[1].astype(self.dtype)
+
+    def _of(self, function: Function, mean: Array, var: Array) -> Moments:
+        if self.closed:
+            return self.closed(mean, var)
+
+        def widely(u: Array) -> Array:
+            return function(u.astype(self.dtype)).astype(mean.dtype)
+
+        return expectation(widely, mean, var, self.breaks)
+
+    def _bent(self, function: Function, mean: Array, var: Array) -> Moments:
+        like = mean
+        mean, var = wide((mean, var))
+        kind = jax.eval_shape(function, like).dtype
+        if not jnp.issubdtype(kind, jnp.floating):
+            raise NoRule(
+                f"a random value was made {kind}, by rounding or comparing, and then used as such: "
+                "that has no mean and variance. Use it within elementwise operations, as jnp.where "
+                "does, or keep random values out of it."
+            )
+
+        def rest() -> Array:
+            gain = jax.jvp(lambda m: self._of(function, m, var)[0], (mean,), (ones,))[1]
+            return (out[1] - gain * gain * var).astype(like.dtype)
+
+        def shared(matrix: Callable) -> Array:
+            bend = jax.jvp(lambda v: self._of(function, mean, v)[0], (var,), (ones,))[1].reshape(-1)
+            return 2 * bend[:, None] * bend[None] * jnp.square(matrix(mean, mean))
+
+        out, ones = self._of(function, mean, var), jnp.ones_like(mean)
+        return node(*rounded(out, like), rest, shared)
+
+
+Value: TypeAlias = Array | Elementwise
+
+
+def gaussian(mean: Array, var: Array, origin: object = None) -> Elementwise:
+    """A new Gaussian; of variance `var` if the elements that it is made of are independent."""
+    return Elementwise(Line(Root(mean, variance(mean, var), origin)))
+
+
+def origin(value: Value) -> object:
+    """The origin of a value that is a root; None of any other."""
+    if not isinstance(value, Elementwise) or value.function or not value.line.is_root:
+        return None
+    return value.line.root.origin
+
+
+def is_random(value: Value) -> TypeGuard[Elementwise]:
+    """Whether it is not a constant."""
+    return isinstance(value, Elementwise)
+
+
+def split(values: list[Value]) -> tuple[list[Elementwise], list[Array]]:
+    """The random values and the constants."""
+    randoms = [x for x in values if isinstance(x, Elementwise)]
+    return randoms, [x for x in values if not isinstance(x, Elementwise)]
+
+
+def moments(value: Value) -> Moments:
+    """E and Var of a value; a constant has variance 0."""
+    return value.moments() if isinstance(value, Elementwise) else (value, jnp.zeros_like(value))

@@ -1,0 +1,84 @@
+"""`where(u > c, one line, another)`: leaky relu, hard thresholds, steps."""
+
+import jax.numpy as jnp
+from jax.extend.core import JaxprEqn
+from jax.extend.core import primitives as p
+
+from stochastic_net._types import Array
+from stochastic_net.moments._integrals.precision import Moments
+from stochastic_net.moments._integrals.two_lines import Coefficients, TwoLines
+from stochastic_net.moments._program.values import (
+    Elementwise,
+    Line,
+    Question,
+    Value,
+    is_random,
+    split,
+)
+
+_ASKS = {  # and the question with its sides exchanged
+    p.gt_p: (jnp.greater, jnp.less),
+    p.ge_p: (jnp.greater_equal, jnp.less_equal),
+    p.lt_p: (jnp.less, jnp.greater),
+    p.le_p: (jnp.less_equal, jnp.greater_equal),
+}
+
+
+def question_of(eqn: JaxprEqn, operands: list[Value]) -> Question | None:
+    """What a comparison asks, if it is one of a line and a constant."""
+    randoms, constants = split(operands)
+    if eqn.primitive not in _ASKS or len(randoms) != 1 or randoms[0].function:
+        return None
+    compare = _ASKS[eqn.primitive][0 if is_random(operands[0]) else 1]
+    return Question(compare, compare in (jnp.greater, jnp.greater_equal), constants[0])
+
+
+def select(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
+    """A choice by such a question between two lines or constants, with its closed form."""
+    if eqn.primitive is not p.select_n_p or len(operands) != 3:
+        return None
+    asked, *cases = operands
+    if not isinstance(asked, Elementwise) or asked.question is None:
+        return None
+    line, question = asked.line, asked.question
+    if any(x.function or x.line.root is not line.root for x in split(cases)[0]):
+        return None
+    place = jnp.asarray(question.place, asked.dtype)
+    one, two = (_in_units_of(line, x, place) for x in cases)
+    lines = TwoLines(one, two) if question.above else TwoLines(two, one)
+
+    def function(u: Array) -> Array:
+        c = place.astype(u.dtype)
+        chosen = question.compare(u, c)
+        first, second = (_at(line, x, own, u, c) for x, own in zip(cases, (one, two), strict=True))
+        return jnp.where(chosen, second, first)
+
+    def closed(mean: Array, var: Array) -> Moments:
+        out, spread = lines.moments(mean - place.astype(mean.dtype), var)
+        point = var < jnp.finfo(var.dtype).tiny
+        return jnp.where(point, function(mean), out), spread
+
+    return Elementwise(line, function, closed, (place,))
+
+
+def _at(line: Line, case: Value, own: Coefficients, u: Array, place: Array) -> Array:
+    """The case at u: without rounding where it is u itself, or a constant."""
+    if isinstance(case, Elementwise) and case.line is line:
+        return u
+    if not isinstance(case, Elementwise):
+        return jnp.broadcast_to(jnp.asarray(case).astype(u.dtype), u.shape)
+    slope, intercept = (jnp.asarray(x).astype(u.dtype) for x in own)
+    return slope * (u - place) + intercept
+
+
+def _in_units_of(line: Line, value: Value, place: Array) -> Coefficients:
+    """Slope and intercept of a line or constant as a function of u - place."""
+    if not isinstance(value, Elementwise):
+        return jnp.zeros_like(value), value
+    dtype = value.dtype
+    if value.line is line:
+        return jnp.ones((), dtype), place
+    own, unit = (jnp.asarray(x.scale, dtype) for x in (value.line, line))
+    slope = own / unit
+    shift = jnp.asarray(value.line.shift, dtype) - slope * jnp.asarray(line.shift, dtype)
+    return slope, slope * place + shift

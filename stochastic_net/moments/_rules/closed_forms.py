@@ -1,0 +1,167 @@
+"""Closed forms of one elementwise operation on a Gaussian."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from stochastic_net._types import Array
+from stochastic_net.moments._integrals import kink
+from stochastic_net.moments._integrals.precision import Form, Moments
+from stochastic_net.moments._integrals.quadrature import expectation
+
+# from an equation's parameters and its constant operands
+Find = Callable[[dict[str, Any], list[Array]], Form | None]
+
+
+_LEGENDRE = np.polynomial.legendre.leggauss(24)
+
+
+def square(mean: Array, var: Array) -> Moments:
+    """X^2."""
+    return mean * mean + var, 2 * var * (2 * mean * mean + var)
+
+
+def exponential(mean: Array, var: Array) -> Moments:
+    """e^X: log-normal."""
+    out = jnp.exp(mean + var / 2)
+    return out, out * out * jnp.expm1(var)
+
+
+def wave(own: Callable[[Array], Array], other: Callable[[Array], Array]) -> Form:
+    """sin X, or cos X with the two exchanged: Var = (1 - e^-v) ((1 - e^-v) / 2 + e^-v cos(m)^2)."""
+
+    def closed(mean: Array, var: Array) -> Moments:
+        gap = -jnp.expm1(-var)
+        spread = gap * (gap / 2 + jnp.exp(-var) * jnp.square(other(mean)))
+        return jnp.exp(-var / 2) * own(mean), spread
+
+    return closed
+
+
+def logistic(mean: Array, var: Array) -> Moments:
+    """1 / (1 + e^-X), by quadrature from the side where it is small: 1 less it has no digits."""
+    small, spread = expectation(jax.nn.sigmoid, -jnp.abs(mean), var)
+    return jnp.where(mean < 0, small, 1 - small), spread
+
+
+def error_function(mean: Array, var: Array) -> Moments:
+    r"""erf X, by Plackett's identity.
+
+    With z^2 = 2 m^2 / (1 + 2 v) and sin a = 2 v / (1 + 2 v),
+
+      E = erf(m / sqrt(1 + 2 v)),    Var = (2 / pi) int_0^a exp(-z^2 / (1 + sin t)) dt.
+
+    The nodes are denser at a, where the integrand is largest.
+    """
+    wide = 1 + 2 * var
+    square = 2 * mean * (mean / wide)
+    end = jnp.arctan2(2 * var, jnp.sqrt(1 + 4 * var))
+    place, weight = ((x + y) / 2 for x, y in zip(_LEGENDRE, (1, 0), strict=True))
+    total = jnp.zeros_like(mean)
+    for p, w in zip(place.astype(mean.dtype), weight.astype(mean.dtype), strict=True):
+        height = jnp.exp(-square / (1 + jnp.sin(end * (1 - p * p))))
+        total = total + 2 * p * w * height
+    return lax.erf(mean / jnp.sqrt(wide)), (2 / np.pi) * end * total
+
+
+def step(mean: Array, var: Array) -> Moments:
+    """The sign of X."""
+    above, below = kink.positive_part(mean, var), kink.positive_part(-mean, var)
+    return above - below, 4 * above * below
+
+
+def power(exponent: float) -> Form:
+    """X^k for an X that keeps its sign, as a log-normal of the same mean and variance.
+
+    E X^k = m^k (1 + c)^{k (k - 1) / 2} and Var = (E X^k)^2 ((1 + c)^{k^2} - 1) with c = v / m^2: a
+    Gaussian has no moments of 1 / X or log X, for it is not positive, and what is divided by is.
+    """
+
+    def closed(mean: Array, var: Array) -> Moments:
+        growth = jnp.log1p(var / jnp.square(mean))
+        size = mean**exponent if exponent % 1 else lax.integer_pow(mean, int(exponent))
+        out = size * jnp.exp(0.5 * exponent * (exponent - 1) * growth)
+        return out, jnp.square(out) * jnp.expm1(exponent * exponent * growth)
+
+    return closed
+
+
+def logarithm(mean: Array, var: Array) -> Moments:
+    """log X for a positive X, as a log-normal of the same mean and variance."""
+    growth = jnp.log1p(var / jnp.square(mean))
+    return jnp.log(mean) - growth / 2, growth
+
+
+def whole_power(exponent: int) -> Form | None:
+    """X^n: exact for n = 2 and 3, by quadrature for larger ones."""
+    exact = {2: square, 3: cube}
+    return exact.get(exponent, power(exponent) if exponent < 0 else None)
+
+
+def cube(mean: Array, var: Array) -> Moments:
+    """X^3."""
+    m2 = mean * mean
+    return mean * (m2 + 3 * var), var * (9 * m2 * m2 + var * (36 * m2 + 15 * var))
+
+
+def moved(closed: Form, scale: Array | float, shift: Array | float) -> Form:
+    """scale * what `closed` is of + shift."""
+
+    def form(mean: Array, var: Array) -> Moments:
+        a, b = (jnp.asarray(x, mean.dtype) for x in (scale, shift))
+        mean, var = closed(mean, var)
+        return a * mean + b, a * a * var
+
+    return form
+
+
+def _over(constants: list[Array]) -> Form:
+    """c / X."""
+    return moved(power(-1.0), constants[0], 0.0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bound:
+    """max(X, c) = c + relu(X - c) for `sign` 1; min(X, c) = c - relu(c - X) for -1."""
+
+    sign: float
+    place: Array
+
+    def __call__(self, mean: Array, var: Array) -> Moments:
+        never = jnp.isinf(self.place) & (self.sign * jnp.asarray(self.place) < 0)  # no bound
+        end = jnp.asarray(jnp.where(never, 0, self.place), mean.dtype)
+        more, more_var = kink.relu(self.sign * (mean - end), var)
+        bound = end + self.sign * more
+        return jnp.where(never, mean, bound), jnp.where(never, var, more_var)
+
+
+def _bound(sign: float) -> Find:
+    return lambda _, constants: Bound(sign, constants[0])
+
+
+def _always(form: Form) -> Find:
+    return lambda params, constants: form
+
+
+CLOSED: dict[str, Find] = {
+    "abs": _always(kink.absolute),
+    "cos": _always(wave(jnp.cos, jnp.sin)),
+    "erf": _always(error_function),
+    "exp": _always(exponential),
+    "div": lambda _, constants: _over(constants),
+    "integer_pow": lambda params, _: whole_power(params["y"]),
+    "log": _always(logarithm),
+    "logistic": _always(logistic),
+    "max": _bound(1.0),
+    "min": _bound(-1.0),
+    "rsqrt": _always(power(-0.5)),
+    "sign": _always(step),
+    "sin": _always(wave(jnp.sin, jnp.cos)),
+    "sqrt": _always(power(0.5)),
+    "square": _always(square),
+}

@@ -1,0 +1,192 @@
+"""Elementwise operations: those on one root compose, those on several are independent.
+
+A composition is integrated when something asks for its moments. A line, a + b x, stays a line; one
+operation on a line has a closed form where `CLOSED` knows one.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import JaxprEqn
+from jax.extend.core import primitives as p
+from jax.typing import DTypeLike
+
+from stochastic_net._types import Array, Shape
+from stochastic_net.moments._program.breaks import breaks_of
+from stochastic_net.moments._program.registry import register
+from stochastic_net.moments._program.values import (
+    Elementwise,
+    Line,
+    Value,
+    gaussian,
+    is_random,
+    split,
+)
+from stochastic_net.moments._rules import closed_forms
+from stochastic_net.moments._rules.cases import question_of, select
+from stochastic_net.moments._rules.independent import independent
+from stochastic_net.moments._rules.origins import Cast, is_never_less, sum_of_exponentials, widen
+from stochastic_net.moments._rules.softmax import LogSumExp
+
+ELEMENTWISE = (
+    *(p.abs_p, p.acos_p, p.acosh_p, p.add_p, p.and_p, p.asin_p, p.asinh_p, p.atan2_p, p.atan_p),
+    *(p.bessel_i0e_p, p.bessel_i1e_p, p.igamma_p, p.igammac_p, p.polygamma_p, p.zeta_p),
+    *(
+        p.regularized_incomplete_beta_p,
+        p.atanh_p,
+        p.cbrt_p,
+        p.ceil_p,
+        p.clamp_p,
+        p.cos_p,
+        p.cosh_p,
+        p.digamma_p,
+        p.div_p,
+        p.eq_p,
+    ),
+    *(p.erf_inv_p, p.erf_p, p.erfc_p, p.exp2_p, p.exp_p, p.expm1_p, p.floor_p, p.ge_p, p.gt_p),
+    *(p.integer_pow_p, p.is_finite_p, p.le_p, p.lgamma_p, p.log1p_p, p.log_p, p.logistic_p),
+    *(p.lt_p, p.max_p, p.min_p, p.mul_p, p.ne_p, p.neg_p, p.nextafter_p, p.not_p, p.or_p, p.pow_p),
+    *(p.rem_p, p.round_p, p.rsqrt_p, p.select_n_p, p.sign_p, p.sin_p, p.sinh_p, p.sqrt_p),
+    *(p.square_p, p.sub_p, p.tan_p, p.tanh_p, p.xor_p, p.convert_element_type_p),
+)
+
+
+@register("fused", *ELEMENTWISE)
+def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """A value of the one root of its operands, or the moments of independent ones."""
+    shape: Shape = getattr(eqn.outvars[0].aval, "shape", ())
+    operands = [widen(x, shape) if isinstance(x, Elementwise) else x for x in operands]
+    if eqn.primitive is p.is_finite_p:
+        always: Any = np.ones(shape, bool)  # known here and now, also under jit
+        return [always]
+    line = _chosen(eqn, operands) or _line(eqn, operands)
+    if line is not None:
+        return [line]
+    roots = {id(x.line.root) for x in split(operands)[0]}
+    if len(roots) > 1:
+        return [independent(eqn, operands)]
+    return [select(eqn, operands) or _compose(eqn, operands)]
+
+
+def _chosen(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
+    """The random operand that a predicate, known here and now, chooses everywhere."""
+    if eqn.primitive is not p.select_n_p or is_random(operands[0]):
+        return None
+    for number, x in enumerate(operands[1:]):
+        if isinstance(x, Elementwise) and _is_everywhere(operands[0], number):
+            return x
+    return None
+
+
+def _line(eqn: JaxprEqn, operands: list[Value]) -> Value | None:
+    """The result where it is a line in its one random operand, or that operand itself."""
+    randoms, constants = split(operands)
+    kind = getattr(eqn.outvars[0].aval, "dtype", jnp.bool_)
+    if len(randoms) != 1 or not jnp.issubdtype(kind, jnp.floating):
+        return None
+    match constants:
+        case []:
+            return _line_of_one(eqn, randoms[0])
+        case [other]:
+            return _line_with(eqn.primitive.name, randoms[0], other, is_random(operands[0]))
+    return None
+
+
+def _line_of_one(eqn: JaxprEqn, x: Elementwise) -> Value | None:
+    if eqn.primitive is p.neg_p:
+        return _affine(x, -1.0, 0.0)
+    if eqn.primitive in (p.abs_p, p.log_p) and (place := sum_of_exponentials(x)):
+        return x if eqn.primitive is p.abs_p else _log_sum_exp(LogSumExp(*place), x.shape)
+    return _cast(x, eqn.params["new_dtype"]) if eqn.primitive is p.convert_element_type_p else None
+
+
+def _line_with(name: str, x: Elementwise, other: Array, first: bool) -> Value | None:
+    """`first`: whether x is the first of the two."""
+    match name, first:
+        case "add", _:
+            return _affine(x, 1.0, other)
+        case "sub", True:
+            return _affine(x, 1.0, -other)
+        case "sub", False:
+            return _affine(x, -1.0, other)
+        case "mul", _:
+            return _affine(x, other, 0.0)
+        case "div", True:
+            return _affine(x, 1 / other, 0.0)
+        case "max", _ if _is_everywhere(other, -np.inf) or is_never_less(x, other):
+            return x
+        case "min", _ if _is_everywhere(other, np.inf):
+            return x
+    return None
+
+
+def _cast(x: Elementwise, dtype: DTypeLike) -> Value:
+    if dtype == x.dtype:
+        return x
+    mean, var = (m.astype(dtype) for m in x.moments())
+    return gaussian(mean, var, Cast(x))
+
+
+def _is_everywhere(x: Value, value: float) -> bool:
+    return not isinstance(x, jax.core.Tracer) and bool(np.all(np.asarray(x) == value))
+
+
+def _log_sum_exp(found: LogSumExp, shape: Shape) -> Value:
+    mean, var = (m.reshape(shape) for m in found.node())
+    return gaussian(mean, var, found)
+
+
+def _affine(x: Elementwise, scale: Array | float, shift: Array | float) -> Elementwise:
+    if x.function is None:
+        return Elementwise(x.line.then(scale, shift))
+    inner = x.function
+    moved = x.closed and closed_forms.moved(x.closed, scale, shift)
+    return Elementwise(x.line, lambda u: scale * inner(u) + shift, moved, x.breaks)
+
+
+def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
+    """One function of the line that all operands are functions of, else of their root."""
+    randoms, constants = split(operands)
+    lines = {id(x.line): x.line for x in randoms}
+    apply = _application(eqn)
+    if len(lines) == 1:
+        (line,) = lines.values()
+        parts = [_of_line(x) for x in operands]
+        closed = None
+        if len(randoms) == 1 and randoms[0].function is None:
+            find = closed_forms.CLOSED.get(eqn.primitive.name)
+            closed = find(eqn.params, constants) if find else None
+        elif eqn.primitive is p.mul_p and not any(x.function for x in randoms):
+            closed = closed_forms.square
+    else:
+        line = Line(randoms[0].line.root)
+        parts = [x.at if isinstance(x, Elementwise) else _constant(x) for x in operands]
+        closed = None
+    bounded = eqn.primitive in (p.max_p, p.min_p, p.clamp_p) and len(randoms) == 1
+    clipped = bounded and randoms[0].clipped
+    breaks = breaks_of(eqn, operands, line, parts)
+    return Elementwise(
+        line,
+        lambda u: apply(*(part(u) for part in parts)),
+        closed,
+        breaks,
+        clipped,
+        question_of(eqn, operands),
+    )
+
+
+def _of_line(x: Value) -> Callable[[Array], Array]:
+    if isinstance(x, Elementwise):
+        return x.function or (lambda u: u)
+    return _constant(x)
+
+
+def _constant(x: Array) -> Callable[[Array], Array]:
+    return lambda _: x
+
+
+def _application(eqn: JaxprEqn) -> Callable[..., Array]:
+    return lambda *args: eqn.primitive.bind(*args, **eqn.params)

@@ -1,0 +1,65 @@
+"""Elementwise operations on values of different roots, taken as independent."""
+
+from jax.extend.core import JaxprEqn
+
+from stochastic_net.moments._program.registry import refuse
+from stochastic_net.moments._program.values import Value, gaussian, is_random, moments
+from stochastic_net.moments._rules import closed_forms
+from stochastic_net.moments._rules.larger import larger
+from stochastic_net.moments._rules.origins import (
+    Centred,
+    SampleVariance,
+    centred,
+    log_sum_exp_of,
+    sample_variance,
+    sum_of_exponentials,
+)
+from stochastic_net.moments._rules.products import product
+from stochastic_net.moments._rules.softmax import softmax_node
+from stochastic_net.moments._rules.spread import as_independent, normalised, of_centred, spread
+
+
+def independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
+    """The moments of such an operation."""
+    name = eqn.primitive.name
+    if name == "select_n" and not is_random(operands[0]):
+        means, variances = zip(*map(moments, operands[1:]), strict=True)
+        chosen = (
+            eqn.primitive.bind(operands[0], *cases, **eqn.params) for cases in (means, variances)
+        )
+        return gaussian(*chosen)
+    if len(operands) != 2:
+        return refuse(eqn, "its operands are different random values")
+    x, y = operands
+    (mx, vx), (my, vy) = moments(x), moments(y)
+    match name:
+        case "add":
+            return gaussian(mx + my, vx + vy)
+        case "sub":
+            return _difference(x, y)
+        case "mul":
+            return gaussian(*product(*normalised(x, y)))
+        case "div":
+            softmax = sum_of_exponentials(y, x)
+            if softmax is not None:
+                return gaussian(*softmax_node(as_independent(*softmax), softmax[1]))
+            inverse = closed_forms.power(-1.0)(my, vy)
+            return gaussian(*product((mx, vx), inverse))
+        case "max":
+            return gaussian(*larger((mx, vx), (my, vy)))
+        case "min":
+            mean, var = larger((-mx, vx), (-my, vy))
+            return gaussian(-mean, var)
+    return refuse(eqn, "its operands are different random values")
+
+
+def _difference(x: Value, y: Value) -> Value:
+    """X - Y, of which some are known for what they are."""
+    if place := sample_variance(x, y):
+        return gaussian(*spread(*place), SampleVariance(*place))
+    if log_sum_exp := log_sum_exp_of(x, y):
+        return gaussian(*log_sum_exp.log_softmax())
+    (mx, vx), (my, vy) = moments(x), moments(y)
+    if place := centred(x, y):
+        return gaussian(mx - my, of_centred(vx, place[1]), Centred(*place))
+    return gaussian(mx - my, vx + vy)

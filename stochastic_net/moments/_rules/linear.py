@@ -1,0 +1,137 @@
+"""Linear operations: exact on mean and variance of independent elements."""
+
+import math
+from functools import partial
+from typing import TypeGuard
+
+import jax.numpy as jnp
+from jax.extend.core import JaxprEqn
+from jax.extend.core import primitives as p
+
+from stochastic_net._types import Array
+from stochastic_net.moments._program.registry import refuse, register
+from stochastic_net.moments._program.tape import covariance, keeps_covariance, node
+from stochastic_net.moments._program.unlisted import split_p, stack_p, tile_p
+from stochastic_net.moments._program.values import (
+    Elementwise,
+    Line,
+    Value,
+    gaussian,
+    is_random,
+    moments,
+    origin,
+)
+from stochastic_net.moments._rules.origins import (
+    Largest,
+    Sum,
+    norm_scale,
+    squares_of_centred,
+)
+from stochastic_net.moments._rules.spread import spread
+
+
+@register(
+    "exact",
+    *(p.reshape_p, p.transpose_p, p.broadcast_in_dim_p, p.slice_p, p.squeeze_p, p.rev_p),
+    *(p.reduce_precision_p, p.device_put_p, p.sharding_constraint_p),
+    *(p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.pad_p),
+    *(split_p, stack_p, tile_p),
+)
+def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Each result is an operand's element or a sum of some: the operation acts on both moments."""
+    if eqn.primitive is p.reduce_sum_p:
+        place = squares_of_centred(operands[0], eqn.params["axes"])
+        if place is not None:
+            return [_sum_of_squares(*place)]
+    apply, x = partial(eqn.primitive.bind, **eqn.params), operands[0]
+    if eqn.primitive in _REPEATING and _is_scaled_root(x):
+        root = x.line.root
+        line = gaussian(apply(root.mean), apply(root.var), root.origin).line
+        return [Elementwise(line.then(x.line.scale, x.line.shift))]
+    means, variances = zip(*map(moments, operands), strict=True)
+    if eqn.primitive.multiple_results:
+        return list(map(gaussian, apply(*means), apply(*variances)))
+    return [gaussian(apply(*means), apply(*variances), _origin(eqn, x))]
+
+
+_REPEATING = (p.broadcast_in_dim_p, p.reshape_p)  # that keep what is known of their operand
+
+
+def _is_scaled_root(x: Value) -> TypeGuard[Elementwise]:
+    """Whether it is a line of the same numbers everywhere, as a mean is of a sum."""
+    if not isinstance(x, Elementwise) or x.function or x.line.root.origin is None:
+        return False
+    return jnp.ndim(x.line.scale) == jnp.ndim(x.line.shift) == 0
+
+
+def _sum_of_squares(line: Line, axes: tuple[int, ...]) -> Value:
+    """Of a line less its mean."""
+    count = math.prod(line.root.mean.shape[axis] for axis in axes)
+    mean, var = spread(line, axes)
+    return gaussian(count * mean, count * count * var)
+
+
+def _origin(eqn: JaxprEqn, x: Value) -> object:
+    if eqn.primitive is p.reduce_sum_p and isinstance(x, Elementwise):
+        return Sum(x, eqn.params["axes"])
+    if eqn.primitive not in _REPEATING:
+        return None
+    if scale := norm_scale(x):
+        return scale.then(partial(eqn.primitive.bind, **eqn.params))
+    return origin(x)
+
+
+@register("exact", p.copy_p, p.name_p)
+def itself(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """A function of a Gaussian stays one."""
+    return operands
+
+
+@register("exact", p.stop_gradient_p)
+def stop_gradient(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """A maximum that its author takes for a constant is one, at its mean."""
+    x = operands[0]
+    if isinstance(x, Elementwise) and isinstance(x.line.root.origin, Largest):
+        return [eqn.primitive.bind(x.moments()[0], **eqn.params)]
+    return same_for_both(eqn, operands)
+
+
+_INDICES = {  # which operands are places
+    p.dynamic_slice_p: slice(1, None),
+    p.gather_p: slice(1, None),
+    p.dynamic_update_slice_p: slice(2, None),
+    p.scatter_p: slice(1, 2),
+    p.scatter_add_p: slice(1, 2),
+}
+
+
+@register("exact", *_INDICES)
+def pick(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """At constant places."""
+    places = range(len(operands))[_INDICES[eqn.primitive]]
+    if any(is_random(operands[i]) for i in places):
+        return refuse(eqn, "its indices are random")
+
+    def apply(which: int) -> Array:
+        arrays = [x if i in places else moments(x)[which] for i, x in enumerate(operands)]
+        return eqn.primitive.bind(*arrays, **eqn.params)
+
+    return [gaussian(apply(0), apply(1))]
+
+
+@register("exact", p.dot_general_p, p.conv_general_dilated_p)
+def bilinear(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Sums of products of independent elements: var = m_x^2 v_y + v_x m_y^2 + v_x v_y, summed."""
+    apply = partial(eqn.primitive.bind, **eqn.params)
+    x, y = operands
+    (mx, vx), (my, vy) = moments(x), moments(y)
+    if not is_random(y):
+        return [gaussian(apply(mx, my), apply(vx, jnp.square(my)))]
+    if not is_random(x):
+        return [gaussian(apply(mx, my), apply(jnp.square(mx), vy))]
+    mean, both = apply(mx, my), apply(vx, vy)
+    if keeps_covariance():  # of the terms, but not of the two sides
+        var = covariance(mean, mean) + both
+    else:
+        var = apply(jnp.square(mx), vy) + apply(vx, jnp.square(my)) + both
+    return [gaussian(*node(mean, var, lambda: both))]
