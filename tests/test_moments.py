@@ -1,7 +1,7 @@
 """The room `moments`: programs by laws.
 
-Truth: the Jacobian for linear functions; a sum over a product grid for softmax. Kinks and functions
-of one Gaussian have files of their own.
+Truth: the Jacobian for linear functions, draws for what has no closed form. Kinks, functions of one
+Gaussian and softmax have files of their own.
 """
 
 import functools
@@ -85,47 +85,6 @@ def test_products_of_independent_values_are_exact():
 # ---- many inputs -------------------------------------------------------------------------------
 
 
-def three_logits(std):
-    """Means, deviations, and softmaxes with their mass, for the trapezoidal rule on 8 deviations.
-
-    It converges exponentially: its error is below 1e-12 for steps of less than a unit of a logit.
-    """
-    mean, deviation = single([0.3, -1.0, 1.2]), single(std * np.array([1.0, 0.7, 1.3]))
-    nodes = np.linspace(-8, 8, 121)
-    weights = np.exp(-0.5 * nodes**2)
-    grid = np.stack(np.meshgrid(nodes, nodes, nodes, indexing="ij"), -1)
-    mass = np.einsum("i,j,k->ijk", *[weights / weights.sum()] * 3)
-    logits = mean + deviation * grid
-    total = np.log(np.exp(logits).sum(-1))
-    return mean, deviation, mass, np.exp(logits - total[..., None]), total
-
-
-@pytest.mark.parametrize("std", [0.01, 0.3, 1.0, 3.0, 10.0])
-def test_softmax_is_exact(std):
-    mean, deviation, mass, p, _ = three_logits(std)
-    first = np.einsum("ijk,ijkl->l", mass, p)
-    var = np.einsum("ijk,ijkl->l", mass, (p - first) ** 2)
-    got = jax.jit(sn.propagate(jax.nn.softmax))(sn.Gaussian(mean, deviation**2))
-    chex.assert_trees_all_close(got.mean, single(first), atol=5e-6)
-    chex.assert_trees_all_close(jnp.sqrt(got.var), single(np.sqrt(var)), atol=5e-6)
-
-
-@pytest.mark.parametrize("std", [0.01, 0.3, 1.0, 3.0, 10.0])
-def test_the_expected_log_sum_exp_and_its_derivatives(std):
-    mean, deviation, mass, p, total = three_logits(std)
-    x = sn.Gaussian(jnp.asarray(mean), jnp.asarray(deviation**2))
-    for run in (sn.moments.expected_log_sum_exp, jax.jit(sn.moments.expected_log_sum_exp)):
-        assert abs(run(x) - (mass * total).sum()) < 2e-5
-    slopes = jax.jit(jax.grad(sn.moments.expected_log_sum_exp))(x)
-    first, bend = np.einsum("ijk,ijkl->l", mass, p), np.einsum("ijk,ijkl->l", mass, p * (1 - p))
-    chex.assert_trees_all_close(slopes.mean, single(first), atol=5e-6)
-    chex.assert_trees_all_close(slopes.var, single(bend / 2), atol=5e-6)
-    two = jax.tree.map(lambda a: jnp.stack([a, 2 * a], 1), x)
-    chex.assert_trees_all_close(
-        sn.moments.expected_log_sum_exp(two, 0)[0], sn.moments.expected_log_sum_exp(x), rtol=1e-5
-    )
-
-
 def test_max_pool_and_reductions():
     x = pair(RNG.normal(size=(1, 4, 4, 1)), np.full((1, 4, 4, 1), 0.04))
     draws = x.sample(jax.random.key(0), (40_000,))
@@ -152,24 +111,6 @@ def test_the_largest_so_far(f):
     got, z = sn.propagate(f)(x), jax.vmap(f)(x.sample(jax.random.key(0), (40_000,)))
     chex.assert_trees_all_close(got.mean, z.mean(0), atol=0.02)
     chex.assert_trees_all_close(jnp.sqrt(got.var), z.std(0), rtol=0.1)
-
-
-@pytest.mark.parametrize("covariance", ["diagonal", "adjoint"])
-@pytest.mark.parametrize("std", [0.01, 0.1, 0.3, 1.0, 3.0, 10.0])
-def test_log_sum_exp_and_log_softmax_are_exact(std, covariance):
-    mean, deviation, mass, p, total = three_logits(std)
-    x = sn.Gaussian(jnp.asarray(mean), jnp.asarray(deviation**2))
-    logs = np.log(p)
-    for f, values in (
-        (jax.nn.logsumexp, total[..., None]),
-        (jax.nn.log_softmax, logs),
-        (lambda x: -jax.nn.log_softmax(x[:, None], axis=0)[1], -logs[..., 1:2]),
-    ):
-        first = np.einsum("ijk,ijkl->l", mass, values)
-        var = np.einsum("ijk,ijkl->l", mass, (values - first) ** 2)
-        got = jax.jit(sn.propagate(f, covariance=covariance))(x)
-        chex.assert_trees_all_close(np.ravel(got.mean), single(first), rtol=2e-5, atol=2e-6)
-        chex.assert_trees_all_close(np.ravel(got.var), single(var), rtol=1e-3)
 
 
 SPREADS = {
