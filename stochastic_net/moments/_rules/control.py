@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.extend import core
 from jax.extend.core import JaxprEqn
@@ -40,6 +41,10 @@ def branch(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     index, *operands = operands
     if is_random(index):
         return refuse(eqn, "which branch is taken is random")
+    if not isinstance(index, jax.core.Tracer):
+        taken = np.clip(np.asarray(index), 0, len(eqn.params["branches"]) - 1)
+        with called_by(eqn):
+            return interpret(eqn.params["branches"][taken], operands)
     packed = list(map(_pack, operands))
     programs = eqn.params["branches"]
     random = _either(*(_output_flags(eqn, program, packed) for program in programs))
@@ -53,20 +58,57 @@ def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     consts, carried = _counts(eqn)
     program = eqn.params["jaxpr"]
     fixed, carry, xs = operands[:consts], operands[consts:][:carried], operands[consts + carried :]
-    fixed, carry, xs = (list(map(_pack, values)) for values in (fixed, carry, xs))
-    one = [tuple(jax.ShapeDtypeStruct(a.shape[1:], a.dtype) for a in x) for x in xs]
-    carry, flags = _settled(
-        lambda state: _output_flags(eqn, program, [*fixed, *state, *one]), carry
+    steps = [list(map(_pack, values)) for values in (fixed, carry, xs)]
+    one = list(map(_one_of, steps[2]))
+    nodes = Tape() if tape.get() else None
+    state, flags = _settled(
+        lambda state: _output_flags(eqn, program, [*steps[0], *state, *one], nodes), steps[1]
     )
+    if nodes and nodes.variances:
+        return _written_out(eqn, fixed, carry, xs)
     run = _runner(eqn, program, flags)
 
     def step(state, x):
-        outputs = run([*fixed, *state, *x])
+        outputs = run([*steps[0], *state, *x])
         return outputs[:carried], outputs[carried:]
 
     keep = {k: eqn.params[k] for k in ("length", "reverse", "unroll") if k in eqn.params}
-    state, ys = lax.scan(step, carry, xs, **keep)
+    state, ys = lax.scan(step, state, steps[2], **keep)
     return list(map(_unpack, [*state, *ys]))
+
+
+def _written_out(
+    eqn: JaxprEqn, fixed: list[Value], carry: list[Value], xs: list[Value]
+) -> list[Value]:
+    """A scan whose steps have nodes: for the tape each is an operation of its own."""
+    steps, results = range(eqn.params["length"]), eqn.outvars[len(carry) :]
+    found: list[list[Value]] = [[] for _ in results]
+    for k in reversed(steps) if eqn.params["reverse"] else steps:
+        x = [_unpack(tuple(a[k] for a in _pack(value))) for value in xs]
+        with called_by(eqn):
+            outputs = interpret(eqn.params["jaxpr"], [*fixed, *carry, *x])
+        carry = outputs[: len(carry)]
+        for ys, y in zip(found, outputs[len(carry) :], strict=True):
+            ys.append(y)
+    if not steps:
+        return [*carry, *(_nothing(x.aval) for x in results)]
+    return [*carry, *(_stacked(ys[::-1] if eqn.params["reverse"] else ys) for ys in found)]
+
+
+def _nothing(aval: Any) -> Array:
+    return jnp.zeros(aval.shape, aval.dtype)
+
+
+def _stacked(values: list[Value]) -> Value:
+    packed = [_pack(x) for x in values]
+    if any(map(is_random, values)):
+        packed = list(map(_widen, packed))
+    return _unpack(tuple(map(jnp.stack, zip(*packed, strict=True))))
+
+
+def _one_of(x: Packed) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """The shape of one of what is scanned over."""
+    return tuple(jax.ShapeDtypeStruct(a.shape[1:], a.dtype) for a in x)
 
 
 def _counts(eqn: JaxprEqn) -> tuple[int, int]:
@@ -136,10 +178,15 @@ def _runner(
 
 
 def _inside(
-    eqn: JaxprEqn, program: core.ClosedJaxpr, packed: list, read: Callable[[Value], Any]
+    eqn: JaxprEqn,
+    program: core.ClosedJaxpr,
+    packed: list,
+    read: Callable[[Value], Any],
+    record: Tape | None = None,
 ) -> list:
     """What `read` says of the program's outputs; a tape outside is not written from within."""
-    with called_by(eqn), tape.being(tape.get() and _Barred(eqn)), watch.being(None):
+    record = record or (tape.get() and _Barred(eqn))
+    with called_by(eqn), tape.being(record), watch.being(None):
         return list(map(read, interpret(program, list(map(_unpack, packed)))))
 
 
@@ -155,12 +202,19 @@ class _Barred(Tape):
         )
 
 
-def _output_flags(eqn: JaxprEqn, program: core.ClosedJaxpr, packed: list) -> list[bool]:
-    """Which outputs are random; nothing is computed."""
+def _output_flags(
+    eqn: JaxprEqn, program: core.ClosedJaxpr, packed: list[tuple], nodes: Tape | None = None
+) -> list[bool]:
+    """Which outputs are random; nothing is computed. The nodes are written to `nodes`."""
     flags: list[bool] = []
 
+    def read(value: Value) -> bool:
+        if nodes:
+            _pack(value)
+        return is_random(value)
+
     def run(packed: list[Packed]) -> None:
-        flags.extend(_inside(eqn, program, packed, is_random))
+        flags.extend(_inside(eqn, program, packed, read, nodes))
 
     jax.eval_shape(run, packed)
     return flags
