@@ -26,7 +26,8 @@ def linear(run: Run) -> Linear:
     outputs = run(record)
 
     def means(deviations: list[Array]) -> list[Array]:
-        return [x.moments()[0] for x in run(Replay(record, deviations)) if is_random(x)]
+        nodes = zip(deviations, record.variances, strict=True)
+        return [x.moments()[0] for x in run(Replay(nodes)) if is_random(x)]
 
     at, pull = jax.vjp(means, [jnp.zeros_like(rest) for rest in record.rests])
     return Linear(outputs, at, pull, record)
@@ -48,7 +49,7 @@ def shares(program: Linear, index: int, collect: Callable) -> Array:
 
     def one(place: Array):
         cotangents = [jnp.zeros_like(x) for x in program.means]
-        cotangents[index] = jnp.zeros(out.size, out.dtype).at[place].set(1).reshape(out.shape)
+        cotangents[index] = (jnp.arange(out.size) == place).astype(out.dtype).reshape(out.shape)
         (slopes,) = program.pull(cotangents)
         # What a pattern of operations passed over may have overflowed, and has no slope.
         return collect(

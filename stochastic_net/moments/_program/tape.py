@@ -10,17 +10,23 @@ with variances held fixed; its variance is sum (dy/dD)^2 Var D over the nodes, c
 paths that part and meet again included. Left out is that two functions of one X have correlated D.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 
-from stochastic_net._types import Array
+from stochastic_net._types import Array, PyTree
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._program.current import Current
 
 # Cov(D, D) of a node, off its diagonal, from the covariance matrices of means
 Shared: TypeAlias = Callable[[Callable[[Array, Array], Array]], Array]
+
+# a step of a loop, its nodes on that tape: from the carry and an x to the carry and a y
+Step: TypeAlias = Callable[["Tape", PyTree, PyTree], tuple[PyTree, PyTree]]
 
 
 class Tape:
@@ -41,6 +47,22 @@ class Tape:
         self.rests.append(jnp.where(own < 0, jnp.zeros_like(own), own))
         return mean, var
 
+    def scan(self, step: Step, carry: PyTree, xs: PyTree, **how: Any) -> tuple[PyTree, PyTree]:
+        """`lax.scan` over steps that have nodes: those of all steps are one here."""
+        labels: list[str] = []
+
+        def recorded(carry: PyTree, x: PyTree) -> tuple[PyTree, tuple]:
+            inner = Tape()
+            carry, y = step(inner, carry, x)
+            labels[:] = inner.labels
+            return carry, (y, inner.variances, inner.rests)
+
+        carry, (ys, variances, rests) = lax.scan(recorded, carry, xs, **how)
+        self.variances += variances
+        self.rests += rests
+        self.labels += labels
+        return carry, ys
+
     keeps_covariance = False
 
     def covariance(self, x: Array, y: Array) -> Array | float:
@@ -55,8 +77,8 @@ class Tape:
 class Replay(Tape):
     """The same program with the deviations added, whose derivatives hold the variances fixed."""
 
-    def __init__(self, recorded: Tape, deviations: list[Array]) -> None:
-        self._next = iter(zip(deviations, recorded.variances, strict=True))
+    def __init__(self, nodes: Iterable[tuple[Array, Array]]) -> None:
+        self._next = iter(nodes)  # the deviation and the variance of each
 
     def enter(
         self, mean: Array, var: Array, rest: Callable[[], Array], shared: Shared | None
@@ -64,6 +86,19 @@ class Replay(Tape):
         """The mean moved by its deviation, and the variance that was recorded."""
         deviation, var = next(self._next)
         return mean + deviation, var
+
+    def scan(self, step: Step, carry: PyTree, xs: PyTree, **how: Any) -> tuple[PyTree, PyTree]:
+        """The same loop over the nodes of its steps."""
+        counted = Tape()
+        one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
+        jax.eval_shape(partial(step, counted), carry, one)
+        nodes = [next(self._next) for _ in counted.labels]
+
+        def replayed(carry: PyTree, x: tuple) -> tuple[PyTree, PyTree]:
+            x, nodes = x
+            return step(Replay(nodes), carry, x)
+
+        return lax.scan(replayed, carry, (xs, nodes), **how)
 
 
 Run: TypeAlias = Callable[[Tape | None], list]  # a program, and the values that come out of it

@@ -1,6 +1,7 @@
 """Programs inside a program: calls, branches on a constant, loops."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -64,23 +65,26 @@ def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     state, flags = _settled(
         lambda state: _output_flags(eqn, program, [*steps[0], *state, *one], nodes), steps[1]
     )
-    if nodes and nodes.variances:
-        return _written_out(eqn, fixed, carry, xs)
-    run = _runner(eqn, program, flags)
+    run, outside = _runner(eqn, program, flags), tape.get()
 
-    def step(state, x):
-        outputs = run([*steps[0], *state, *x])
+    def step(inside, state, x):
+        outputs = run([*steps[0], *state, *x], inside)
         return outputs[:carried], outputs[carried:]
 
-    keep = {k: eqn.params[k] for k in ("length", "reverse", "unroll") if k in eqn.params}
-    state, ys = lax.scan(step, state, steps[2], **keep)
+    how = {k: eqn.params[k] for k in ("length", "reverse", "unroll") if k in eqn.params}
+    if not (outside and nodes and nodes.variances):
+        state, ys = lax.scan(partial(step, None), state, steps[2], **how)
+    elif outside.keeps_covariance:
+        return _written_out(eqn, fixed, carry, xs)
+    else:
+        state, ys = outside.scan(step, state, steps[2], **how)
     return list(map(_unpack, [*state, *ys]))
 
 
 def _written_out(
     eqn: JaxprEqn, fixed: list[Value], carry: list[Value], xs: list[Value]
 ) -> list[Value]:
-    """A scan whose steps have nodes: for the tape each is an operation of its own."""
+    """A scan whose steps have nodes: where covariances are kept each is an operation of its own."""
     steps, results = range(eqn.params["length"]), eqn.outvars[len(carry) :]
     found: list[list[Value]] = [[] for _ in results]
     for k in reversed(steps) if eqn.params["reverse"] else steps:
@@ -167,11 +171,11 @@ def _unpack(x: Packed) -> Value:
 
 def _runner(
     eqn: JaxprEqn, program: core.ClosedJaxpr, flags: list[bool]
-) -> Callable[[list[Packed]], list[Packed]]:
+) -> Callable[..., list[Packed]]:
     """The program on packed values; outputs flagged random are, the others are constants."""
 
-    def run(packed: list[Packed]) -> list[Packed]:
-        outputs = _inside(eqn, program, packed, _pack)
+    def run(packed: list[Packed], record: Tape | None = None) -> list[Packed]:
+        outputs = _inside(eqn, program, packed, _pack, record)
         return [_widen(x) if flag else x for x, flag in zip(outputs, flags, strict=True)]
 
     return run
@@ -184,7 +188,7 @@ def _inside(
     read: Callable[[Value], Any],
     record: Tape | None = None,
 ) -> list:
-    """What `read` says of the program's outputs; a tape outside is not written from within."""
+    """What `read` says of the program's outputs; its nodes go to `record` or are refused."""
     record = record or (tape.get() and _Barred(eqn))
     with called_by(eqn), tape.being(record), watch.being(None):
         return list(map(read, interpret(program, list(map(_unpack, packed)))))
