@@ -11,6 +11,7 @@ from _dice import RNG, single, the_same_numbers  # noqa: F401
 
 import stochastic_net as sn
 from stochastic_net.moments._integrals import kink
+from stochastic_net.moments._integrals.clip import clip
 from stochastic_net.moments._rules.larger import larger
 
 
@@ -63,6 +64,55 @@ def test_abs_is_exact_in_float32():
     got = jax.jit(kink.absolute)(mean, var)
     assert relative(got[0], [x[0] for x in truth]) < 2e-6
     assert relative(got[1], [x[1] for x in truth]) < 2e-6
+
+
+def exact_clip(mean, var, low, high):
+    """E, Var and their derivatives by mean, variance and both ends, at 60 digits."""
+    with mp.workdps(60):
+        m, v, a, b = (mp.mpf(float(x)) for x in (mean, var, low, high))
+        s = mp.sqrt(v)
+        below, above = mp.ncdf((a - m) / s), mp.ncdf((m - b) / s)
+        at_a, at_b = mp.npdf((a - m) / s), mp.npdf((m - b) / s)
+        inside, flux = 1 - below - above, s * (at_a - at_b)
+        first = a * below + b * above + m * inside + flux
+        square = a * a * below + b * b * above + (m * m + v) * inside
+        square += s * ((m + a) * at_a - (m + b) * at_b)
+        slope = 2 * (below * (first - a) - above * (b - first))
+        bend = inside - ((b - first) * at_b + (first - a) * at_a) / s
+        by_ends = [(below, 2 * below * (a - first)), (above, 2 * above * (b - first))]
+        rows = [(first, square - first**2), (inside, slope), (flux / (2 * v), bend), *by_ends]
+        return [[float(x) for x in row] for row in rows]
+
+
+def test_clipping_is_exact_in_float32_and_so_are_its_derivatives():
+    """Bounds from 1e-3 to 1e4 deviations apart, means to 10 of them outside and in the middle."""
+    width, std = 10 ** RNG.uniform(-3, 4, 120), 10 ** RNG.uniform(-3, 3, 120)
+    away = RNG.uniform(0, 10, 40)  # of the mean, in deviations from the lower bound
+    middle = width[80:] * (0.5 + np.append(RNG.uniform(-0.5, 0.5, 30), RNG.normal(size=10) * 1e-4))
+    away = np.concatenate([-away, width[40:80] + away, middle])
+    side = RNG.choice([-0.5, 0.0, -1.0], 120)
+    low, high = single(side * width * std), single((side + 1) * width * std)
+    args = (single(low + away * std), single(std**2), low, high)
+    truth = np.array([exact_clip(*row) for row in zip(*args, strict=True)]).transpose(1, 2, 0)
+    of_clip = lambda *args: clip(*args)[:2]  # noqa: E731
+    got = np.array(jax.jit(of_clip)(*args), float)
+    slopes = jax.jit(jax.vmap(jax.jacfwd(of_clip, (0, 1, 2, 3))))(*args)
+    assert relative(got[1], truth[0, 1]) < 1e-5  # with the rounding of mean - bound, 100 times
+    scale = np.hypot(truth[0, 0], np.sqrt(truth[0, 1]))
+    assert np.max(abs(got[0] - truth[0, 0]) / scale) < 1e-6
+    slopes = np.swapaxes(np.array(slopes, float), 0, 1)
+    for found, exact, unit in zip(slopes, truth[1:], (std, std**2, std, std), strict=True):
+        units = np.stack([scale / unit, scale**2 / unit])
+        assert np.max(abs(found - exact) / (abs(exact) + units)) < 1e-5
+
+
+def test_a_point_between_the_bounds_passes_its_variance_on():
+    """And beyond them it does not; the derivative is that for v -> 0."""
+    by_hand = lambda x: jnp.where(x > 3, 3.0, jnp.where(x < -1, -1.0, x))  # noqa: E731
+    for f in (jax.nn.hard_tanh, jax.nn.relu6, by_hand):
+        total = lambda x, f=f: sn.propagate(f)(x).var.sum()  # noqa: E731
+        x = sn.Gaussian(jnp.array([0.5, -5.0, 7.0]), jnp.zeros(3))
+        chex.assert_trees_all_equal(jax.jit(jax.grad(total))(x).var, jnp.array([1.0, 0.0, 0.0]))
 
 
 def test_the_larger_of_two():

@@ -1,5 +1,7 @@
 """`where(u > c, one line, another)`: leaky relu, hard thresholds, steps."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
@@ -15,6 +17,7 @@ from stochastic_net.moments._program.values import (
     is_random,
     split,
 )
+from stochastic_net.moments._rules.bounds import ended
 
 _ASKS = {  # and the question with its sides exchanged
     p.gt_p: (jnp.greater, jnp.less),
@@ -41,30 +44,36 @@ def select(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
     if not isinstance(asked, Elementwise) or asked.question is None:
         return None
     line, question = asked.line, asked.question
-    if any(x.function or x.line.root is not line.root for x in split(cases)[0]):
+    if any(x.line.root is not line.root for x in split(cases)[0]):
         return None
     place = jnp.asarray(question.place, asked.dtype)
-    one, two = (_in_units_of(line, x, place) for x in cases)
-    lines = TwoLines(one, two) if question.above else TwoLines(two, one)
+    bounds = ended(line, question.place, *(cases if question.above else cases[::-1]))
+    if bounds is None and any(x.function for x in split(cases)[0]):
+        return None
+    units = [_in_units_of(line, x, place) for x in cases]
 
     def function(u: Array) -> Array:
         c = place.astype(u.dtype)
-        chosen = question.compare(u, c)
-        first, second = (_at(line, x, own, u, c) for x, own in zip(cases, (one, two), strict=True))
-        return jnp.where(chosen, second, first)
+        first, second = (_at(line, x, own, u, c) for x, own in zip(cases, units, strict=True))
+        return jnp.where(question.compare(u, c), second, first)
 
-    def closed(mean: Array, var: Array) -> Moments:
+    if bounds:
+        closed = dataclasses.replace(bounds, function=function)
+        return Elementwise(line, function, closed, bounds.clip.ends)
+    lines = TwoLines(*(units if question.above else units[::-1]))
+
+    def closed_of_lines(mean: Array, var: Array) -> Moments:
         out, spread = lines.moments(mean - place.astype(mean.dtype), var)
         point = var < jnp.finfo(var.dtype).tiny
         return jnp.where(point, function(mean), out), spread
 
-    return Elementwise(line, function, closed, (place,))
+    return Elementwise(line, function, closed_of_lines, (place,))
 
 
 def _at(line: Line, case: Value, own: Coefficients, u: Array, place: Array) -> Array:
-    """The case at u: without rounding where it is u itself, or a constant."""
+    """The case at u: without rounding where it is a function of u, or a constant."""
     if isinstance(case, Elementwise) and case.line is line:
-        return u
+        return case.function(u) if case.function else u
     if not isinstance(case, Elementwise):
         return jnp.broadcast_to(jnp.asarray(case).astype(u.dtype), u.shape)
     slope, intercept = (jnp.asarray(x).astype(u.dtype) for x in own)

@@ -1,6 +1,5 @@
 """Closed forms of one elementwise operation on a Gaussian."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -125,25 +124,6 @@ def _over(constants: list[Array]) -> Form:
     return moved(power(-1.0), constants[0], 0.0)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Bound:
-    """max(X, c) = c + relu(X - c) for `sign` 1; min(X, c) = c - relu(c - X) for -1."""
-
-    sign: float
-    place: Array
-
-    def __call__(self, mean: Array, var: Array) -> Moments:
-        never = jnp.isinf(self.place) & (self.sign * jnp.asarray(self.place) < 0)  # no bound
-        end = jnp.asarray(jnp.where(never, 0, self.place), mean.dtype)
-        more, more_var = kink.relu(self.sign * (mean - end), var)
-        bound = end + self.sign * more
-        return jnp.where(never, mean, bound), jnp.where(never, var, more_var)
-
-
-def _bound(sign: float) -> Find:
-    return lambda _, constants: Bound(sign, constants[0])
-
-
 def _always(form: Form) -> Find:
     return lambda params, constants: form
 
@@ -157,8 +137,6 @@ CLOSED: dict[str, Find] = {
     "integer_pow": lambda params, _: whole_power(params["y"]),
     "log": _always(logarithm),
     "logistic": _always(logistic),
-    "max": _bound(1.0),
-    "min": _bound(-1.0),
     "rsqrt": _always(power(-0.5)),
     "sign": _always(step),
     "sin": _always(wave(jnp.sin, jnp.cos)),

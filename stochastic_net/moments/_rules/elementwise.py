@@ -26,6 +26,7 @@ from stochastic_net.moments._program.values import (
     split,
 )
 from stochastic_net.moments._rules import closed_forms
+from stochastic_net.moments._rules.bounds import clipped
 from stochastic_net.moments._rules.cases import question_of, select
 from stochastic_net.moments._rules.independent import independent
 from stochastic_net.moments._rules.origins import Cast, is_never_less, sum_of_exponentials, widen
@@ -165,15 +166,14 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
         line = Line(randoms[0].line.root)
         parts = [x.at if isinstance(x, Elementwise) else _constant(x) for x in operands]
         closed = None
-    bounded = eqn.primitive in (p.max_p, p.min_p, p.clamp_p) and len(randoms) == 1
-    clipped = bounded and randoms[0].clipped
+    clip = clipped(eqn, operands)
     breaks = breaks_of(eqn, operands, line, parts)
     return Elementwise(
         line,
         lambda u: apply(*(part(u) for part in parts)),
-        closed,
+        clip or closed,
         breaks,
-        clipped,
+        clip is not None,
         question_of(eqn, operands),
     )
 

@@ -19,7 +19,7 @@ from stochastic_net.moments._integrals.fold import fold, fold_axes, running
 from stochastic_net.moments._integrals.precision import Form, Moments
 from stochastic_net.moments._program.registry import register
 from stochastic_net.moments._program.values import Elementwise, Value, gaussian, moments
-from stochastic_net.moments._rules.closed_forms import Bound
+from stochastic_net.moments._rules.bounds import Clip
 from stochastic_net.moments._rules.larger import larger
 from stochastic_net.moments._rules.origins import Largest
 
@@ -39,7 +39,8 @@ def reduce(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
 def _before_a_bound(extreme: Form, x: Value, origin: object = None) -> Value:
     """The extreme of x, or of what x puts a bound on."""
     bound = getattr(x, "closed", None)
-    if not isinstance(x, Elementwise) or not isinstance(bound, Bound) or jnp.ndim(bound.place):
+    shared = isinstance(bound, Clip) and not any(map(jnp.ndim, bound.ends))
+    if not isinstance(x, Elementwise) or not shared:
         return gaussian(*extreme(*moments(x)), origin)
     line = gaussian(*extreme(*x.line.moments()), origin).line
     return Elementwise(line, x.function, bound, x.breaks, x.clipped)
