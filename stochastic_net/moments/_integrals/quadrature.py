@@ -8,7 +8,7 @@ A fixed rule in units of the deviation s misses what a function does near 0 when
 into its asymptotes, whose moments are closed, and a rest that dies away, integrated where it lives.
 The asymptotes are read off f at 20 and 40 and believed where 60 agrees (100, 200 and 300 for a
 smooth function, whose tails are right in relative terms, too); where they are not (a
-square, a sine), l is 0 and the nodes span the Gaussian, as they do for s < 1. Below s = 1e-3 it is
+square, a sine), l is 0 and the nodes span the Gaussian, as they do for s < 1. Below s = 3e-3 it is
 Taylor's theorem. Panels of nodes meet at the breaks of the function, its kinks and jumps, where
 those are known, else at 0, where they most often are.
 
@@ -43,6 +43,7 @@ from stochastic_net.moments._integrals.smooth import (
 from stochastic_net.moments._integrals.taylor import Function, taylor, taylor_slopes
 from stochastic_net.random._fence import both
 
+_NARROW = 3e-3  # the deviation below which it is Taylor's theorem
 _POINT = 1e-5  # the deviation where a Gaussian is a point beside a kink
 
 
@@ -137,7 +138,7 @@ def _by_width(
 
 def _is_narrow(mean: Array, var: Array, breaks: Breaks) -> Array:
     """Where it is Taylor's theorem: the function bends nowhere near, or the mean has no digits."""
-    narrow = narrow_enough(mean, var)
+    narrow = narrow_enough(mean, var, _NARROW)
     near = 64 * var
     for place in breaks:
         away = jnp.square(place - mean)

@@ -27,7 +27,7 @@ from stochastic_net.random._fence import both
 
 Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
 
-_NARROW = 1e-3  # the deviation below which it is Taylor's theorem
+_NARROW = 1 / 20  # the part of the reach of few nodes below which it is Taylor's theorem
 _DIGITS = 2e-5  # or below this part of the mean: nodes would be rounded to few places
 
 
@@ -105,7 +105,7 @@ def _by_width(
     mean: Array, var: Array, reach: float, narrow: Form, middle: Form, wide: Form
 ) -> tuple[Array, ...]:
     """Each form where it holds; the many nodes of `wide` only if an element asks for them."""
-    is_narrow, is_wide = narrow_enough(mean, var), var > reach**2
+    is_narrow, is_wide = narrow_enough(mean, var, _NARROW * reach), var > reach**2
     near = chosen(
         is_narrow,
         narrow(*where(is_narrow, mean, var, 0.0)),
@@ -119,9 +119,9 @@ def _by_width(
     return lax.cond(jnp.any(is_wide), mended, lambda near: near, near)
 
 
-def narrow_enough(mean: Array, var: Array) -> Array:
-    """Where Taylor's theorem has all the digits of a smooth function."""
-    return var < jnp.maximum(_NARROW**2, jnp.square(_DIGITS * mean))
+def narrow_enough(mean: Array, var: Array, scale: float) -> Array:
+    """Where the deviation is below `scale`, or of the last digits of the mean."""
+    return var < jnp.maximum(scale**2, jnp.square(_DIGITS * mean))
 
 
 def where(asked: Array, mean: Array, var: Array, harmless: float = 1.0) -> Moments:

@@ -1,4 +1,11 @@
-"""E and Var of a function of a narrow Gaussian, and their derivatives, by Taylor's theorem."""
+r"""E and Var of a function of a narrow Gaussian, and their derivatives, by Taylor's theorem.
+
+Few digits of f change over a narrow Gaussian; its derivatives keep theirs. With Parseval's identity
+
+  Var f = sum_k (s^k E f^(k))^2 / k! = v (E f')^2 + v^2 (E f'')^2 / 2 + ...,
+
+a sum of squares, and E f' = f' + v f^(3) / 2 + ....
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,20 +30,21 @@ class Slopes(NamedTuple):
 
 
 def taylor(function: Function, mean: Array, var: Array) -> Moments:
-    """E f and Var f to second order."""
-    first, second = _derivatives(function, 2)(mean)
-    bend = second * var
-    return function(mean) + 0.5 * bend, jnp.square(first) * var + 0.5 * jnp.square(bend)
+    """E f and Var f, but for terms of the order of var^2 and var^3."""
+    first, second, third = _derivatives(function, 3)(mean)
+    slope, bend = first + 0.5 * var * third, var * second
+    return function(mean) + 0.5 * bend, var * jnp.square(slope) + 0.5 * jnp.square(bend)
 
 
 def taylor_slopes(function: Function, mean: Array, var: Array) -> Slopes:
     """Their derivatives."""
-    first, second, third = _derivatives(function, 3)(mean)
+    first, second, third, fourth = _derivatives(function, 4)(mean)
+    slope, bend = first + 0.5 * var * third, second + 0.5 * var * fourth
     return Slopes(
-        first + 0.5 * third * var,
-        0.5 * second,
-        (2 * first + third * var) * second * var,
-        jnp.square(first) + jnp.square(second) * var,
+        slope,
+        0.5 * bend,
+        var * (2 * slope * bend + var * second * third),
+        jnp.square(slope) + var * (jnp.square(second) + slope * third),
     )
 
 
