@@ -116,7 +116,7 @@ def test_functions_of_one_gaussian(name):
 
 
 def test_tails_are_right_in_relative_terms():
-    """Logistic and erf far below 1e-7 and as near to 1: what is left of it, in float64."""
+    """Logistic, tanh and erf far below 1e-7 and as near to 1: what is left of it, in float64."""
     mean, std = np.array([21.0, 6.0, 200.0, 3.0]), np.array([2.5, 0.5, 22.0, 0.3])
     t, half = np.polynomial.legendre.leggauss(20)
     edges = np.linspace(-16, 16, 257)
@@ -124,6 +124,7 @@ def test_tails_are_right_in_relative_terms():
     mass = np.tile(half * (edges[1] - edges[0]) / 2, 256) * np.exp(-t * t / 2) / np.sqrt(2 * np.pi)
     for f, left, lowest in (
         (jax.nn.sigmoid, lambda x: special.expit(-x), 0.0),
+        (jnp.tanh, lambda x: 2 * special.expit(-2 * x), -1.0),
         (jax.lax.erf, special.erfc, -1.0),
     ):
         rest = left(mean[:, None] + std[:, None] * t)
@@ -134,6 +135,13 @@ def test_tails_are_right_in_relative_terms():
             got = jax.jit(sn.propagate(f))(x)
             assert relative(got.mean, truth) < 1e-5
             assert relative(got.var, var) < 2e-5
+
+
+@pytest.mark.parametrize("f", [jax.nn.sigmoid, jnp.tanh, jax.nn.softplus, jax.nn.silu])
+def test_a_variance_has_its_digits_where_the_function_hardly_varies(f):
+    mean, std = single(RNG.uniform(-1, 5, 40)), single(np.geomspace(1e-4, 0.5, 40))
+    got = jax.jit(sn.propagate(f))(sn.Gaussian(mean, std * std))
+    assert relative(got.var, dense(f, mean, np.sqrt((std * std).astype(float)))[1]) < 2e-5
 
 
 @pytest.mark.parametrize("std", [0.5, 4.0])

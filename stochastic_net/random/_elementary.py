@@ -60,13 +60,18 @@ def exp(x: Array) -> Array:
 @jax.custom_jvp
 def expm1(x: Array) -> Array:
     """e^x - 1; in float32 no larger than e^88."""
+    return exp_less(x, jnp.ones_like(x))
+
+
+def exp_less(x: Array, less: Array) -> Array:
+    """e^x - 1 where `less` is 1, e^x where it is 0; in float32 no larger than e^88."""
     if x.dtype != jnp.float32:
-        return jnp.expm1(x)
+        return jnp.where(less == 1, jnp.expm1(x), jnp.exp(x))
     x = jnp.clip(x, _LEAST, _MOST)
     n = _nearest(x * LOG2_E)
     r = (x - n * _LOG2_HIGH) - n * _LOG2_LOW
     scale = _power_of_two(n)
-    return scale * (r * polynomial(_EXPM1, r)) + (scale - 1)
+    return scale * (r * polynomial(_EXPM1, r)) + (scale - less)
 
 
 @jax.custom_jvp

@@ -26,6 +26,7 @@ from stochastic_net.moments._integrals.taylor import Function, Slopes, taylor, t
 from stochastic_net.random._fence import both
 
 Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
+Pivot: TypeAlias = Callable[[Array], tuple[Function, Array]]  # f less a constant, and that
 
 _NARROW = 1 / 20  # the part of the reach of few nodes below which it is Taylor's theorem
 _DIGITS = 2e-5  # or below this part of the mean: nodes would be rounded to few places
@@ -39,6 +40,12 @@ class Smooth:
     rule: Rule = dataclasses.field(compare=False)
     fixed: Fixed | None = dataclasses.field(compare=False)
     program: tuple
+    pivot: Pivot | None = dataclasses.field(default=None, compare=False)
+    lowest: float = dataclasses.field(default=0.0, compare=False)  # and this more than `fixed`
+
+    def at(self, mean: Array) -> tuple[Function, Array | float]:
+        """The function less a constant, and that, for a Gaussian of this mean."""
+        return self.pivot(mean) if self.pivot else (self.function, 0.0)
 
 
 def smooth_of(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike) -> Smooth | None:
@@ -79,9 +86,9 @@ def _moments_jvp(smooth: Smooth, primals: Moments, tangents: Moments) -> tuple[M
 def _moments(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
     return _by_width(
         *(mean, var, smooth.rule.reach),
-        lambda m, v: taylor(smooth.function, m, v),
-        lambda m, v: FewNodes(smooth.function, smooth.rule.nodes, m, v).moments(),
-        lambda m, v: _wide(smooth, m, v).moments(),
+        lambda m, v: _about(smooth, m, lambda function: taylor(function, m, v)),
+        lambda m, v: _about(smooth, m, lambda f: FewNodes(f, smooth.rule.nodes, m, v).moments()),
+        lambda m, v: _raised(_wide(smooth, m, v).moments(), smooth.lowest),
     )
 
 
@@ -89,10 +96,20 @@ def _moments(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
 def _slopes(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
     return _by_width(
         *(mean, var, smooth.rule.reach),
-        lambda m, v: taylor_slopes(smooth.function, m, v),
-        lambda m, v: FewNodes(smooth.function, smooth.rule.nodes, m, v).slopes(),
+        lambda m, v: taylor_slopes(smooth.at(m)[0], m, v),
+        lambda m, v: FewNodes(smooth.at(m)[0], smooth.rule.nodes, m, v).slopes(),
         lambda m, v: _wide(smooth, m, v).slopes(),
     )
+
+
+def _about(smooth: Smooth, mean: Array, moments: Callable[[Function], Moments]) -> Moments:
+    function, pivot = smooth.at(mean)
+    return _raised(moments(function), pivot)
+
+
+def _raised(moments: Moments, by: Array | float) -> Moments:
+    first, second = moments
+    return first + by, second
 
 
 def _wide(smooth: Smooth, mean: Array, var: Array) -> FixedNodes | Nodes:

@@ -12,6 +12,7 @@ from stochastic_net._types import Array
 from stochastic_net.moments._integrals import kink
 from stochastic_net.moments._integrals.precision import Form, Moments
 from stochastic_net.moments._integrals.quadrature import expectation
+from stochastic_net.moments._integrals.tanh import hyperbolic_tangent
 
 # from an equation's parameters and its constant operands
 Find = Callable[[dict[str, Any], list[Array]], Form | None]
@@ -44,7 +45,7 @@ def wave(own: Callable[[Array], Array], other: Callable[[Array], Array]) -> Form
 
 def logistic(mean: Array, var: Array) -> Moments:
     """1 / (1 + e^-X), by quadrature from the side where it is small: 1 less it has no digits."""
-    small, spread = expectation(jax.nn.sigmoid, -jnp.abs(mean), var)
+    small, spread = expectation(jax.nn.sigmoid, jnp.where(mean < 0, mean, -mean), var)
     return jnp.where(mean < 0, small, 1 - small), spread
 
 
@@ -142,4 +143,5 @@ CLOSED: dict[str, Find] = {
     "sin": _always(wave(jnp.sin, jnp.cos)),
     "sqrt": _always(power(0.5)),
     "square": _always(square),
+    "tanh": _always(hyperbolic_tangent),
 }
