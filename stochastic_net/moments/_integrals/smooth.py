@@ -26,7 +26,7 @@ from stochastic_net.moments._integrals.taylor import Function, Slopes, taylor, t
 from stochastic_net.random._fence import both
 
 Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
-Pivot: TypeAlias = Callable[[Array], tuple[Function, Array]]  # f less a constant, and that
+Pivot: TypeAlias = Callable[[Array], tuple[Function, Array]]
 
 _NARROW = 1 / 20  # the part of the reach of few nodes below which it is Taylor's theorem
 _DIGITS = 2e-5  # or below this part of the mean: nodes would be rounded to few places
@@ -34,14 +34,18 @@ _DIGITS = 2e-5  # or below this part of the mean: nodes would be rounded to few 
 
 @dataclasses.dataclass(frozen=True)
 class Smooth:
-    """A function and its few nodes; equal to another of the same program."""
+    """A function and its few nodes; equal to another of the same program.
+
+    `pivot` maps a Gaussian's mean to the function less a constant, which has more digits there, and
+    that constant. `fixed` are the nodes of the function less `lowest`.
+    """
 
     function: Function = dataclasses.field(compare=False)
     rule: Rule = dataclasses.field(compare=False)
     fixed: Fixed | None = dataclasses.field(compare=False)
     program: tuple
     pivot: Pivot | None = dataclasses.field(default=None, compare=False)
-    lowest: float = dataclasses.field(default=0.0, compare=False)  # and this more than `fixed`
+    lowest: float = dataclasses.field(default=0.0, compare=False)
 
     def at(self, mean: Array) -> tuple[Function, Array | float]:
         """The function less a constant, and that, for a Gaussian of this mean."""

@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.precision import Moments
+from stochastic_net.moments._integrals.quadrature import expectation
 from stochastic_net.moments._integrals.smooth import Smooth, moments_of_smooth, smooth_of
 from stochastic_net.moments._integrals.taylor import Function
 from stochastic_net.random._elementary import exp_less
@@ -28,7 +29,7 @@ def hyperbolic_tangent(mean: Array, var: Array) -> Moments:
     """E and Var of tanh X."""
     below, smooth = mean < 0, _smooth(mean.dtype)
     if smooth is None:
-        raise AssertionError("few nodes are right for tanh in every dtype")
+        return expectation(jnp.tanh, mean, var)
     first, second = moments_of_smooth(smooth, jnp.where(below, mean, -mean), var)
     return jnp.where(below, first, -first), second
 
