@@ -163,22 +163,26 @@ class FixedNodes:
         """
         start = [lax.complex(self.mean * 0, self.mean * 0)] * (powers + 1)
         sums = self._added(start, self.fixed.near)
-        far = jnp.abs(self.mean) + _REACH * jnp.sqrt(self.var) > _NEAR
-
-        def extended(sums: list[Array]) -> list[Array]:
-            more = self._added(sums, self.fixed.far)
-            return [jnp.where(far, x, s) for x, s in zip(more, sums, strict=True)]  # no cross-talk
-
-        sums = lax.cond(jnp.any(far), extended, lambda sums: sums, sums)
+        sums = lax.cond(
+            jnp.any(self._reaches_far()),
+            lambda sums: self._added(sums, self.fixed.far, far=True),
+            lambda sums: sums,
+            sums,
+        )
         return [part(s) for s in sums for part in (lax.real, lax.imag)]
 
-    def _added(self, sums: list[Array], table: Table) -> list[Array]:
-        """The sums with the terms of a table added."""
+    def _reaches_far(self) -> Array:
+        return (_NEAR - jnp.abs(self.mean)) * self.inverse < _REACH
+
+    def _added(self, sums: list[Array], table: Table, far: bool = False) -> list[Array]:
+        """The sums with the terms of a table added; those of `far` nodes where they are reached."""
 
         def add(sums: list[Array], node: tuple) -> tuple[list[Array], None]:
             u, weight, line, rest = node
             t = (u - self.mean) * self.inverse
             mass = (weight * rest) * self.inverse * exp(-0.5 * t * t)
+            if far:
+                mass = jnp.where(self._reaches_far(), mass, 0.0)  # no element sees the others
             square = mass * (rest + 2 * (line - self.line_mean))
             terms = [lax.complex(mass * t**k, square * t**k) for k in range(len(sums))]
             return [s + x for s, x in zip(sums, terms, strict=True)], None
