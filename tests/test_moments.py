@@ -228,6 +228,18 @@ def test_the_gradient_of_an_adjoint_variance_is_its_own():
                 np.testing.assert_allclose(slope[i], (ends[0] - ends[1]) / 2e-5, rtol=1e-5)
 
 
+def twice(f, x):
+    return lax.scan(lambda c, _: (f(c), None), x, length=2)[0]
+
+
+def test_a_scan_in_a_scan_is_its_steps():
+    x = pair([1.0, -2.0], [0.5, 1.0])
+    step = lambda c: jnp.tanh(c @ jnp.array([[0.5, 1.0], [1.0, 0.5]]))  # noqa: E731
+    rolled = sn.propagate(lambda x: twice(lambda c: twice(step, c), x), "adjoint")(x)
+    unrolled = sn.propagate(lambda x: step(step(step(step(x)))), "adjoint")(x)
+    chex.assert_trees_all_close(rolled, unrolled, rtol=1e-5)
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("covariance", ["adjoint", "full"])
 def test_a_scan_that_is_not_linear_is_its_steps(covariance, reverse):
@@ -268,6 +280,7 @@ def test_the_branch_that_is_known_to_be_taken():
     [
         lambda x, n: lax.cond(n > 1, jax.nn.relu, jnp.sin, x),
         lambda x, n: lax.fori_loop(0, n, lambda _, c: jnp.tanh(c), x),
+        lambda x, n: lax.fori_loop(0, n, lambda _, c: twice(jnp.tanh, c), x),
     ],
 )
 def test_adjoint_refuses_what_is_not_linear_inside_branches_and_loops(f):

@@ -65,7 +65,7 @@ def packed_relu(mean: Array, var: Array) -> Moments:
 
 
 @packed_relu.defjvp
-def packed_relu_jvp(primals, tangents):
+def _packed_relu_jvp(primals, tangents):
     mean, var = primals
     out_mean, out_var = _relu(mean, var)
     by_mean, by_var = (both(*x) for x in _slopes(mean, var, out_mean))

@@ -201,6 +201,12 @@ class _Barred(Tape):
     def enter(
         self, mean: Array, var: Array, rest: Callable[[], Array], shared: Shared | None
     ) -> Moments:
+        return self._refuse()
+
+    def scan(self, *args: Any, **how: Any) -> Any:
+        return self._refuse()
+
+    def _refuse(self) -> Any:
         return refuse(
             self.eqn, 'covariance="adjoint" and "full" follow only what is linear inside it'
         )

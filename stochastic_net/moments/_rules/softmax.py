@@ -33,8 +33,8 @@ from stochastic_net.random._elementary import log1p
 
 _NODES = 28
 _LEFT, _RIGHT = 18.0, 3.2  # of s, beyond where U lies: s^2 e^s and e^{-e^s} have died away
-_SPAN = 3.5  # deviations of log S, a little denser than it needs in _WIDTHS of the scale
-_WIDTHS = 7
+_SPAN = 3.5  # deviations of log S to either side
+_WIDTHS = 7  # that this range has, of the unit w of the nodes
 _SMALL = 0.05  # deviations below which the variance of p is that of its linear part
 _SMALL_SUM = 0.15  # and that of log S of its quadratic part
 
