@@ -198,11 +198,11 @@ def t_grid(dtype):
 
 # grid, derivative, and the largest error in float32 and in float64 (as the README says)
 GRIDS = {
-    "gamma": (gamma_grid, log_gamma_derivative, 3e-6, 1e-10),
-    "beta": (beta_grid, logit_beta_derivative, 3e-5, 1e-11),
-    "beta, both": (beta_grid, lambda *at: logit_beta_derivatives(*at)[0], 3e-5, 1e-11),
-    "beta, both, mirrored": (beta_grid, beta_mirrored, 3e-5, 1e-11),
-    "t": (t_grid, t_derivative, 3e-6, 1e-11),
+    "gamma": (gamma_grid, log_gamma_derivative, 1.5e-6, 1e-10),
+    "beta": (beta_grid, logit_beta_derivative, 1.5e-5, 1e-11),
+    "beta, both": (beta_grid, lambda *at: logit_beta_derivatives(*at)[0], 1.5e-5, 1e-11),
+    "beta, both, mirrored": (beta_grid, beta_mirrored, 1.5e-5, 1e-11),
+    "t": (t_grid, t_derivative, 1.5e-6, 1e-11),
 }
 
 

@@ -26,14 +26,12 @@ class Draw(NamedTuple):
         return compute_dtype(self.dtype)
 
     def finish(self, z: Array, low: float = -math.inf, high: float = math.inf) -> Array:
-        """`z`, drawn flat and wide, in the shape and dtype asked for, strictly inside (low, high).
+        """`z`, drawn flat, wide and strictly inside (low, high), in the shape and dtype asked for.
 
-        Rounding may put a draw on an open end, or beyond the largest number of a narrow dtype:
-        there the next number inside stands for it, and moves with the parameters as it does.
+        A narrow dtype is kept inside: see `inside`.
         """
-        z = z.reshape(self.shape).astype(self.dtype)
-        least, most = _inside(low, high, self.dtype)
-        return _stand_in(jnp.clip(z, least, most), z)
+        z = z.reshape(self.shape)
+        return z if z.dtype == self.dtype else inside(z.astype(self.dtype), low, high)
 
 
 def arguments(shape: Shape | None, dtype: DTypeLike | None, **parameters: ArrayLike):
@@ -54,13 +52,23 @@ def arguments(shape: Shape | None, dtype: DTypeLike | None, **parameters: ArrayL
     return draw, *(_spread(name, array, draw) for name, array in arrays.items())
 
 
+def inside(z: Array, low: float, high: float) -> Array:
+    """`z` strictly inside (low, high), where its dtype is too coarse for it.
+
+    Rounding may put a draw on an open end, or beyond the largest number of its dtype: there the
+    next number inside stands for it, and moves with the parameters as it does.
+    """
+    least, most = _ends(low, high, z.dtype)
+    return _stand_in(jnp.clip(z, least, most), z)
+
+
 @moving
 def _stand_in(_, z: Array) -> tuple[Array]:
     """The number that stands in for z has the derivatives of z."""
     return (jnp.ones_like(z),)
 
 
-def _inside(low: float, high: float, dtype: jnp.dtype) -> tuple[Array, Array]:
+def _ends(low: float, high: float, dtype: jnp.dtype) -> tuple[Array, Array]:
     """The least and the most normal number of `dtype` in the open interval (low, high)."""
     info = jnp.finfo(dtype)
     least = info.tiny if low == 0 else jnp.nextafter(jnp.array(low, dtype), jnp.array(0, dtype))

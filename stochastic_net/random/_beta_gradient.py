@@ -17,17 +17,15 @@ the other of the two forms, so that both are over one tail, called the lower one
 """
 
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._digamma import beta_score
 from stochastic_net.random._elementary import exp, expm1, log1p
 from stochastic_net.random._fence import both
-from stochastic_net.random._quadrature import sum_over_nodes
+from stochastic_net.random._quadrature import Rule, sum_over_nodes
 from stochastic_net.random._stirling import log_binomial
-
-_CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
+from stochastic_net.random._tail_rules import BETA
 
 
 def logit_beta_derivative(a: Array, b: Array, x: Array, complement: Array) -> Array:
@@ -38,7 +36,8 @@ def logit_beta_derivative(a: Array, b: Array, x: Array, complement: Array) -> Ar
     """
     below, (p, q, tail, rest) = _one_side(a, b, x, complement)
     score = beta_score(a, b, x, complement)
-    own, other = _by_shapes(p, q, tail, score, score, _integrals(p, q, tail, rest))
+    sums = integrals(p, q, tail, rest, BETA.of(p.dtype))
+    own, other = _by_shapes(p, q, tail, score, score, sums)
     return jnp.where(below, own, other)
 
 
@@ -46,7 +45,8 @@ def logit_beta_derivatives(a: Array, b: Array, x: Array, complement: Array) -> t
     """dlogit x/da and -dlogit x/db, by the nodes of one integral."""
     below, (p, q, tail, rest) = _one_side(a, b, x, complement)
     scores = beta_score(p, q, tail, rest), beta_score(q, p, rest, tail)
-    own, other = _by_shapes(p, q, tail, *scores, _integrals(p, q, tail, rest))
+    sums = integrals(p, q, tail, rest, BETA.of(p.dtype))
+    own, other = _by_shapes(p, q, tail, *scores, sums)
     return both(jnp.where(below, own, other), jnp.where(below, other, own))
 
 
@@ -65,7 +65,7 @@ def _by_shapes(
 def beta_tails(a: Array, b: Array, x: Array, complement: Array) -> tuple[Array, Array]:
     """The masses of Beta(a, b) below and above x, each exact where it is small."""
     below, (p, q, tail, rest) = _one_side(a, b, x, complement)
-    mass, _, _ = _integrals(p, q, tail, rest)
+    mass, _, _ = integrals(p, q, tail, rest, BETA.of(p.dtype))
     mass = jnp.exp(log_beta_kernel(a, b, x, complement)) * (1 + (a + b) * tail * mass) / p
     return jnp.where(below, mass, 1 - mass), jnp.where(below, 1 - mass, mass)
 
@@ -82,16 +82,16 @@ def _one_side(a: Array, b: Array, x: Array, complement: Array) -> tuple[Array, t
     return below, (p, q, jnp.where(below, x, complement), jnp.where(below, complement, x))
 
 
-def _integrals(p: Array, q: Array, x: Array, rest: Array) -> tuple[Array, Array, Array]:
+def integrals(p: Array, q: Array, x: Array, rest: Array, rule: Rule) -> tuple[Array, ...]:
     """The integrals of t/x e^{-E} below x, and of it times log(x/t) and log((1 - t)/(1 - x))."""
-    length = lax.stop_gradient(_cut_at(p, q, x, rest))
+    length = lax.stop_gradient(_cut_at(p, q, x, rest, rule.cut))
 
     def terms(node: Array, weight: Array) -> tuple[Array, Array, Array]:
         fall, rise = _logs(x, rest, length * node)
         density = weight * exp(q * rise - (p + 1) * fall)
         return density, density * fall, density * rise
 
-    mass, fall, rise = sum_over_nodes(terms, p, single=12, double=32)
+    mass, fall, rise = sum_over_nodes(terms, p, rule)
     return length * mass, length * fall, length * rise
 
 
@@ -105,9 +105,8 @@ def _logs(x: Array, rest: Array, y: Array) -> tuple[Array, Array]:
     return jnp.where(small, y + step, step), jnp.where(small, -step, y - step)
 
 
-def _cut_at(p: Array, q: Array, x: Array, rest: Array) -> Array:
+def _cut_at(p: Array, q: Array, x: Array, rest: Array, cut: float) -> Array:
     """The y where E reaches the cut: that of its parabola at 0, and one Newton step from it."""
-    cut = _CUT[jnp.dtype(p.dtype)]
     slope, bend = (p + 1) * rest - q * x, (p + q + 1) * x * rest
     y = 2 * cut / (slope + jnp.sqrt(slope * slope + 2 * cut * bend))
     fall, rise = _logs(x, rest, y)

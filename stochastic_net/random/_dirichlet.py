@@ -7,7 +7,7 @@ from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
-from stochastic_net.random._arguments import arguments, positive
+from stochastic_net.random._arguments import arguments, inside, positive
 from stochastic_net.random._beta import beta
 from stochastic_net.random._beta_gradient import logit_beta_derivative
 from stochastic_net.random._fence import once
@@ -94,7 +94,8 @@ def _sticks(key: Key, alpha: Array) -> Array:
     share = beta(key, alpha[:-1], rest, dtype=alpha.dtype, coupling="smooth")
     left = jnp.cumprod(1 - share, 0)
     one = jnp.ones_like(alpha[:1])
-    return jnp.concatenate([share, one]) * jnp.concatenate([one, left])
+    x = jnp.concatenate([share, one]) * jnp.concatenate([one, left])
+    return inside(x, 0, 1 if len(x) > 1 else np.inf)
 
 
 @jax.custom_jvp

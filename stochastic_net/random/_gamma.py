@@ -225,7 +225,8 @@ def _loggamma(key: Key, a: Array, smooth: bool) -> Array:
 @partial(jax.jit, static_argnums=2)
 def _inverse_gamma(key: Key, a: Array, smooth: bool) -> Array:
     body, log_boost = gamma_parts(key, lax.stop_gradient(a), smooth)
-    return _move_inverse(jnp.minimum(jnp.exp(-log_boost) / body, jnp.finfo(a.dtype).max), a)
+    info = jnp.finfo(a.dtype)
+    return _move_inverse(jnp.clip(jnp.exp(-log_boost) / body, info.tiny, info.max), a)
 
 
 @partial(jax.jit, static_argnums=2)

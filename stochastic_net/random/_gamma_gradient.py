@@ -19,16 +19,14 @@ the point where E has grown to its cut converge exponentially, at the same rate 
 """
 
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._digamma import gamma_score
 from stochastic_net.random._elementary import exp, exp_less_line, expm1
-from stochastic_net.random._quadrature import sum_over_nodes
+from stochastic_net.random._quadrature import Rule, sum_over_nodes
 from stochastic_net.random._stirling import log_gamma_kernel
-
-_CUT = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 35.0}  # e^-E is left out beyond
+from stochastic_net.random._tail_rules import GAMMA
 
 
 def gamma_tails(a: Array, z: Array, log_z: Array) -> tuple[Array, Array]:
@@ -55,19 +53,19 @@ def _one_side(a: Array, z: Array, log_z: Array) -> tuple[Array, Array, tuple[Arr
     below = c >= 0
     side = jnp.where(below, -1.0, 1.0).astype(a.dtype)
     slope = (z - a) - below.astype(a.dtype)  # of E, for y of either sign
-    return c, below, _integrals(z, slope, side)
+    return c, below, integrals(z, slope, side, GAMMA.of(z.dtype))
 
 
-def _integrals(z: Array, slope: Array, side: Array) -> tuple[Array, Array]:
+def integrals(z: Array, slope: Array, side: Array, rule: Rule) -> tuple[Array, Array]:
     """J_0 and J_1: the integrals of e^{-E(y)} and |y| e^{-E(y)} over y of the sign `side`."""
-    length = lax.stop_gradient(_cut_at(z, slope, side))
+    length = lax.stop_gradient(_cut_at(z, slope, side, rule.cut))
 
     def terms(node: Array, weight: Array) -> tuple[Array, Array]:
         y = length * node
         mass = weight * exp(-_exponent(z, slope, side * y))
         return mass, mass * y
 
-    j0, j1 = sum_over_nodes(terms, z, single=12, double=32)
+    j0, j1 = sum_over_nodes(terms, z, rule)
     return length * j0, length * j1
 
 
@@ -76,9 +74,8 @@ def _exponent(z: Array, slope: Array, y: Array) -> Array:
     return z * exp_less_line(y) + slope * y
 
 
-def _cut_at(z: Array, slope: Array, side: Array) -> Array:
+def _cut_at(z: Array, slope: Array, side: Array, cut: float) -> Array:
     """The |y| where E reaches the cut: that of its parabola at 0, and one Newton step from it."""
-    cut = _CUT[jnp.dtype(z.dtype)]
     rise = side * slope
     length = 2 * cut / (rise + jnp.sqrt(rise * rise + 2 * cut * z))
     excess = _exponent(z, slope, side * length) - cut

@@ -29,17 +29,15 @@ from stochastic_net.random._fence import both
 from stochastic_net.random._implicit import moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
-from stochastic_net.random._quadrature import sum_over_nodes
+from stochastic_net.random._quadrature import Rule, Rules, gauss, sum_over_nodes
 from stochastic_net.random._stream import stream
+from stochastic_net.random._tail_rules import VON_MISES
 from stochastic_net.random._tails import signed_tail, split
 from stochastic_net.random._von_mises_start import start
 
-Nodes = tuple[int, int]  # how many in float32 and in float64
-
 _LARGEST = 1e15  # concentrations beyond are drawn as this one
-_CUT = {np.dtype(np.float32): 14.0, np.dtype(np.float64): 40.0}  # e^-E is left out beyond
-_NODES: Nodes = (10, 32)
-_SHORT: Nodes = (2, 8)  # over a quarter of the scale on which the density falls
+# over a quarter of the scale on which the density falls
+_SHORT = Rules(gauss(2, math.inf), gauss(8, math.inf))
 
 
 def von_mises(
@@ -111,22 +109,23 @@ def _draw_and_slope(kappa: Array, high: Array, low: Array) -> tuple[Array, Array
     """The angle of 64 random bits, of which the first is its sign, and its derivative in kappa."""
     kappa = lax.stop_gradient(kappa)
     beyond, within = split(signed_tail(high << np.uint32(1), low, kappa.dtype))  # P(|Z| > z), ...
-    angle, slope = _quantile(beyond, within, jnp.clip(kappa, 0, _LARGEST))
+    angle, slope = quantile(beyond, within, jnp.clip(kappa, 0, _LARGEST))
     sign = jnp.where(high < np.uint32(0x80000000), 1, -1).astype(kappa.dtype)
     sign = jnp.where(kappa >= 0, sign, jnp.nan)
     return sign * angle, sign * slope
 
 
-def _quantile(beyond: Array, within: Array, kappa: Array) -> tuple[Array, Array]:
+def quantile(beyond: Array, within: Array, kappa: Array) -> tuple[Array, Array]:
     """z >= 0 with P(|Z| > z) = beyond, and dz/dkappa: from a start near z, a step and its rest."""
     norm = math.pi * scaled_i0(kappa)  # the integral of exp(kappa (cos t - 1)) over [0, pi]
     near = start(beyond, within, kappa, norm)
-    length, upper = _side(near, kappa)
-    mass, slope = _integrals(near, length, kappa, _NODES)
+    rule = VON_MISES.of(kappa.dtype)
+    length, upper = side(near, kappa, rule.cut)
+    mass, slope = integrals(near, length, kappa, rule)
     height = 2 * LOG2_E * kappa * sin_half(near) ** 2
     step = mass - jnp.where(upper, beyond, -within) * norm * exp2(jnp.minimum(height, 115))
     first = _step(step, near, kappa)
-    mass, less = _integrals(near, first, kappa, _SHORT)
+    mass, less = integrals(near, first, kappa, _SHORT.of(kappa.dtype))
     square = sin_half(near + first) ** 2
     scale = exp2(2 * LOG2_E * kappa * square - height)  # from e of `near` to e of the step's end
     rest, slope = (step - mass) * scale, (slope - less) * scale
@@ -152,18 +151,17 @@ def _sine(square: Array) -> Array:
     return root(4 * square * jnp.maximum(1 - square, 0))
 
 
-def _side(z: Array, kappa: Array) -> tuple[Array, Array]:
+def side(z: Array, kappa: Array, cut: float) -> tuple[Array, Array]:
     """From z up to pi, or to where e has died away, if cos t < A there; else down to 0."""
     square = sin_half(z) ** 2
     upper = 2 * square > dispersion(kappa)
-    cut = _CUT[np.dtype(z.dtype)]
     end = root(jnp.minimum(square + cut * reciprocal(jnp.maximum(2 * kappa, cut)), 1))
     nearly_pi, missing = pi_parts(z.dtype)
     end = jnp.minimum(end * (2 + (math.pi - 2) * end * end), nearly_pi)  # >= 2 arcsin(end)
     return jnp.where(upper, (end - z) + missing, -z), upper
 
 
-def _integrals(z: Array, length: Array, kappa: Array, nodes: Nodes) -> tuple[Array, Array]:
+def integrals(z: Array, length: Array, kappa: Array, rule: Rule) -> tuple[Array, Array]:
     """The integrals of e(t) and of (cos t - A) e(t) from z to z + length."""
     spread, rate = dispersion(kappa), 2 * LOG2_E * kappa
     height = rate * sin_half(z) ** 2
@@ -173,7 +171,7 @@ def _integrals(z: Array, length: Array, kappa: Array, nodes: Nodes) -> tuple[Arr
         e = w * exp2(height - rate * square)
         return e, (spread - 2 * square) * e
 
-    mass, lean = sum_over_nodes(terms, z, *nodes)
+    mass, lean = sum_over_nodes(terms, z, rule)
     return length * mass, length * lean
 
 
@@ -187,7 +185,8 @@ def _move(z: Array, kappa: Array, fixed: Array | None = None) -> tuple[Array]:
 def _slope(z: Array, kappa: Array) -> Array:
     kappa = jnp.minimum(kappa, _LARGEST)
     angle = jnp.abs(z)
-    _, slope = _integrals(angle, _side(angle, kappa)[0], kappa, _NODES)
+    rule = VON_MISES.of(kappa.dtype)
+    _, slope = integrals(angle, side(angle, kappa, rule.cut)[0], kappa, rule)
     return jnp.where(z < 0, -slope, slope)
 
 
