@@ -108,7 +108,7 @@ def scaled_i0(kappa: Array) -> Array:
 
 
 def dispersion(kappa: Array) -> Array:
-    """1 - I_1(kappa) / I_0(kappa), which is 1 - E cos Z of the von Mises law; float32: to 1.5e-6."""
+    """1 - I_1(kappa) / I_0(kappa), which is 1 - E cos Z; float32 has 6 digits."""
     gap = half_line_series(_GAP, _SCALE, kappa)
     if kappa.dtype != jnp.float32:
         return gap / ((1 + kappa) * jnp.sqrt(1 + kappa) * i0e(kappa))
