@@ -27,6 +27,7 @@ _DEVIATIONS = (0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5)  # that are trie
 _FAR = 40.0  # as far as they are tried
 _ERROR = 2e-6  # in units of the second moment's root
 _FLOOR = 1e-7  # and of the largest value near 0
+_ROW = 2039  # numbers that a function is asked for at once; no array of a network is as long
 
 Nodes = tuple[np.ndarray, np.ndarray]  # in deviations, and weights that sum to one
 
@@ -105,13 +106,19 @@ def _moments(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def values_of(function: Function, u: np.ndarray) -> np.ndarray | None:
-    """The function at u here and now; None where its constants are not known, or one an element."""
+    """The function at u here and now; None where its constants are not known, or one an element.
+
+    In rows of one length, for which it is compiled once.
+    """
+    rows, compiled = np.pad(u, (0, -u.size % _ROW)).reshape(-1, _ROW), jax.jit(function)
     with jax.ensure_compile_time_eval():
         try:
-            values = function(jnp.asarray(u))
+            values = [compiled(jnp.asarray(row)) for row in rows]
         except (TypeError, ValueError):
             return None
-    return None if isinstance(values, jax.core.Tracer) else np.asarray(values, float)
+    if isinstance(values[0], jax.core.Tracer):
+        return None
+    return np.concatenate(values).astype(float)[: u.size]
 
 
 class FewNodes:

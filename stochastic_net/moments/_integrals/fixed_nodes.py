@@ -19,6 +19,7 @@ from stochastic_net._types import Array
 from stochastic_net.moments._integrals.few_nodes import values_of
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.taylor import Function, Slopes
+from stochastic_net.moments._integrals.tiles import any_above
 from stochastic_net.moments._integrals.two_lines import TwoLines
 from stochastic_net.random._elementary import exp, inverse_root
 from stochastic_net.random._fence import both
@@ -162,31 +163,27 @@ class FixedNodes:
         A pass of XLA on CPU has one result: the two are one complex number.
         """
         start = [lax.complex(self.mean * 0, self.mean * 0)] * (powers + 1)
-        sums = self._added(start, self.fixed.near)
-        sums = lax.cond(
-            jnp.any(self._reaches_far()),
-            lambda sums: self._added(sums, self.fixed.far, far=True),
-            lambda sums: sums,
-            sums,
-        )
-        return [part(s) for s in sums for part in (lax.real, lax.imag)]
+        near, far = (len(table.u) for table in (self.fixed.near, self.fixed.far))
+        u, weight, line, rest = map(np.concatenate, zip(self.fixed.near, self.fixed.far, strict=True))
+        rows = np.stack([u, weight / np.sqrt(2 * np.pi), line, rest], 1).astype(self.mean.dtype)
+        reached = jnp.abs(self.mean) + _REACH * jnp.sqrt(self.var)
+        reaches_far = reached > _NEAR
 
-    def _reaches_far(self) -> Array:
-        return (_NEAR - jnp.abs(self.mean)) * self.inverse < _REACH
-
-    def _added(self, sums: list[Array], table: Table, far: bool = False) -> list[Array]:
-        """The sums with the terms of a table added; those of `far` nodes where they are reached."""
-
-        def add(sums: list[Array], node: tuple) -> tuple[list[Array], None]:
-            u, weight, line, rest = node
+        def add(state: tuple, _: None) -> tuple[tuple, None]:
+            k, sums = state
+            u, weight, line, rest = jnp.asarray(rows)[k]
             t = (u - self.mean) * self.inverse
             mass = (weight * rest) * self.inverse * exp(-0.5 * t * t)
-            if far:
-                mass = jnp.where(self._reaches_far(), mass, 0.0)  # no element sees the others
+            mass = jnp.where((k < near) | reaches_far, mass, 0.0)  # no element sees the others
             square = mass * (rest + 2 * (line - self.line_mean))
-            terms = [lax.complex(mass * t**k, square * t**k) for k in range(len(sums))]
-            return [s + x for s, x in zip(sums, terms, strict=True)], None
+            terms = [lax.complex(mass * t**n, square * t**n) for n in range(len(sums))]
+            return (k + 1, [s + x for s, x in zip(sums, terms, strict=True)]), None
 
-        u, weight, line, rest = table
-        rows = (u, weight / np.sqrt(2 * np.pi), line, rest)
-        return lax.scan(add, sums, tuple(x.astype(self.mean.dtype) for x in rows))[0]
+        state = lax.scan(add, (jnp.int32(0), start), None, near)[0]
+        _, sums = lax.cond(
+            any_above(reached, _NEAR),
+            lambda state: lax.scan(add, state, None, far)[0],
+            lambda state: state,
+            state,
+        )
+        return [part(s) for s in sums for part in (lax.real, lax.imag)]

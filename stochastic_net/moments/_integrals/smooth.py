@@ -5,6 +5,7 @@ compiles its passes once.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
@@ -12,7 +13,6 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.extend.core import Literal
 from jax.typing import ArrayLike, DTypeLike
 
@@ -23,6 +23,7 @@ from stochastic_net.moments._integrals.flat import flat
 from stochastic_net.moments._integrals.nodes import Nodes
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.taylor import Function, Slopes, taylor, taylor_slopes
+from stochastic_net.moments._integrals.tiles import mend
 from stochastic_net.random._fence import both
 
 Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
@@ -54,19 +55,50 @@ class Smooth:
 
 def smooth_of(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike) -> Smooth | None:
     """`function` with the rule that is right for it, where there is one."""
-    rule = rule_for(function, breaks, dtype)
+    if any(isinstance(x, jax.core.Tracer) for x in breaks):
+        return None
+    program = _program(function, dtype)
+    return program and _found(_Asked(program, _bytes(*breaks), breaks, function, dtype))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """A function, known by its program and breaks: what is found for it is kept."""
+
+    program: tuple
+    places: tuple
+    breaks: tuple[ArrayLike, ...] = dataclasses.field(compare=False)
+    function: Function = dataclasses.field(compare=False)
+    dtype: DTypeLike = dataclasses.field(compare=False)
+
+
+@functools.lru_cache(maxsize=128)
+def _found(asked: _Asked) -> Smooth | None:
+    function, dtype = asked.function, asked.dtype
+    rule = rule_for(function, asked.breaks, dtype)
     if rule is None:
         return None
-    fixed = fixed_nodes(function, rule.reach, dtype)
-    return Smooth(function, rule, fixed, _program(function, dtype))
+    return Smooth(function, rule, fixed_nodes(function, rule.reach, dtype), asked.program)
 
 
-def _program(function: Function, dtype: DTypeLike) -> tuple:
-    """What it does, to the last digit: a program as text has its numbers rounded."""
-    program = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((2,), dtype))
-    literals = (x.val for eqn in program.eqns for x in eqn.invars if isinstance(x, Literal))
-    numbers = (np.asarray(x) for x in (*literals, *program.consts))
-    return str(program), *((x.tobytes(), x.shape) for x in numbers)
+def _program(function: Function, dtype: DTypeLike) -> tuple | None:
+    """What it does, to the last digit: a program as text has its numbers rounded.
+
+    None where its constants are not known, or one an element.
+    """
+    try:
+        program = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((2,), dtype))
+    except (TypeError, ValueError):
+        return None
+    literals = [x.val for eqn in program.eqns for x in eqn.invars if isinstance(x, Literal)]
+    if any(isinstance(x, jax.core.Tracer) for x in program.consts):
+        return None
+    return str(program), *_bytes(*literals, *program.consts)
+
+
+def _bytes(*numbers: ArrayLike) -> tuple:
+    arrays = map(np.asarray, numbers)
+    return tuple((x.tobytes(), x.shape) for x in arrays)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -88,22 +120,41 @@ def _moments_jvp(smooth: Smooth, primals: Moments, tangents: Moments) -> tuple[M
 
 @partial(jax.jit, static_argnums=0)
 def _moments(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
-    return _by_width(
-        *(mean, var, smooth.rule.reach),
-        lambda m, v: _about(smooth, m, lambda function: taylor(function, m, v)),
-        lambda m, v: _about(smooth, m, lambda f: FewNodes(f, smooth.rule.nodes, m, v).moments()),
-        lambda m, v: _raised(_wide(smooth, m, v).moments(), smooth.lowest),
-    )
+    """Of which no derivative is taken: a form may be asked where it does not hold."""
+    narrow = _about(smooth, mean, lambda function: taylor(function, mean, var))
+    middle = _about(smooth, mean, lambda f: FewNodes(f, smooth.rule.nodes, mean, var).moments())
+    near = both(*chosen(_is_narrow(smooth, mean, var), narrow, middle))
+    return mend(partial(_with_wide_moments, smooth), smooth.rule.reach**2, mean, var, near)
 
 
 @partial(jax.jit, static_argnums=0)
 def _slopes(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
-    return _by_width(
-        *(mean, var, smooth.rule.reach),
-        lambda m, v: taylor_slopes(smooth.at(m)[0], m, v),
-        lambda m, v: FewNodes(smooth.at(m)[0], smooth.rule.nodes, m, v).slopes(),
-        lambda m, v: _wide(smooth, m, v).slopes(),
+    is_narrow, is_wide = _is_narrow(smooth, mean, var), var > smooth.rule.reach**2
+    function, _ = smooth.at(mean)
+    near = chosen(
+        is_narrow,
+        taylor_slopes(function, *where(is_narrow, mean, var, 0.0)),
+        FewNodes(
+            function, smooth.rule.nodes, *where(~(is_narrow | is_wide), mean, var)
+        ).slopes(),
     )
+    near = (*both(*near[:2]), *both(*near[2:]))
+    return mend(partial(_with_wide_slopes, smooth), smooth.rule.reach**2, mean, var, near)
+
+
+@partial(jax.jit, static_argnums=0)
+def _with_wide_moments(
+    smooth: Smooth, mean: Array, var: Array, *near: Array
+) -> tuple[Array, ...]:
+    is_wide = var > smooth.rule.reach**2
+    found = _wide(smooth, *where(is_wide, mean, var)).moments()
+    return chosen(is_wide, _raised(found, smooth.lowest), near)
+
+
+@partial(jax.jit, static_argnums=0)
+def _with_wide_slopes(smooth: Smooth, mean: Array, var: Array, *near: Array) -> tuple[Array, ...]:
+    is_wide = var > smooth.rule.reach**2
+    return chosen(is_wide, _wide(smooth, *where(is_wide, mean, var)).slopes(), near)
 
 
 def _about(smooth: Smooth, mean: Array, moments: Callable[[Function], Moments]) -> Moments:
@@ -122,22 +173,8 @@ def _wide(smooth: Smooth, mean: Array, var: Array) -> FixedNodes | Nodes:
     return Nodes(smooth.function, mean, var, (), rolled=True)
 
 
-def _by_width(
-    mean: Array, var: Array, reach: float, narrow: Form, middle: Form, wide: Form
-) -> tuple[Array, ...]:
-    """Each form where it holds; the many nodes of `wide` only if an element asks for them."""
-    is_narrow, is_wide = narrow_enough(mean, var, _NARROW * reach), var > reach**2
-    near = chosen(
-        is_narrow,
-        narrow(*where(is_narrow, mean, var, 0.0)),
-        middle(*where(~(is_narrow | is_wide), mean, var)),
-    )
-    near = tuple(y for k in range(0, len(near), 2) for y in both(*near[k : k + 2]))
-
-    def mended(near: tuple[Array, ...]) -> tuple[Array, ...]:
-        return chosen(is_wide, wide(*where(is_wide, mean, var)), near)
-
-    return lax.cond(jnp.any(is_wide), mended, lambda near: near, near)
+def _is_narrow(smooth: Smooth, mean: Array, var: Array) -> Array:
+    return narrow_enough(mean, var, _NARROW * smooth.rule.reach)
 
 
 def narrow_enough(mean: Array, var: Array, scale: float) -> Array:

@@ -50,23 +50,30 @@ class Line:
     @property
     def is_root(self) -> bool:
         """Whether u is the root itself."""
-        numbers = isinstance(self.scale, float) and isinstance(self.shift, float)
-        return numbers and (self.scale, self.shift) == (1.0, 0.0)
+        return _is_number(self.scale, 1.0) and _is_number(self.shift, 0.0)
 
     def moments(self) -> Moments:
         """E u and Var u."""
-        scale = jnp.asarray(self.scale, self.root.mean.dtype)
-        return self.at(self.root.mean), scale * scale * self.root.var
+        mean, var = self.root.mean, self.root.var
+        if not _is_number(self.scale, 1.0):
+            scale = jnp.asarray(self.scale, mean.dtype)
+            var = scale * scale * var
+        return self.at(mean), var
 
     def at(self, x: Array) -> Array:
         """u where the root is x."""
-        return jnp.asarray(self.scale, x.dtype) * x + jnp.asarray(self.shift, x.dtype)
+        if not _is_number(self.scale, 1.0):
+            x = jnp.asarray(self.scale, x.dtype) * x
+        return x if _is_number(self.shift, 0.0) else x + jnp.asarray(self.shift, x.dtype)
 
     def then(self, scale: Array | float, shift: Array | float) -> "Line":
         """scale * u + shift."""
-        through_zero = isinstance(self.shift, float) and self.shift == 0.0
-        start = shift if through_zero else scale * self.shift + shift
+        start = shift if _is_number(self.shift, 0.0) else scale * self.shift + shift
         return Line(self.root, scale * self.scale, start)
+
+
+def _is_number(x: Array | float, number: float) -> bool:
+    return isinstance(x, float) and x == number
 
 
 class Question(NamedTuple):
@@ -134,15 +141,19 @@ class Elementwise:
         if self.closed:
             return self.closed(mean, var)
 
+        narrow, wide = self.dtype, mean.dtype
+        if narrow == wide:
+            return expectation(function, mean, var, self.breaks)
+
         def widely(u: Array) -> Array:
-            return function(u.astype(self.dtype)).astype(mean.dtype)
+            return function(u.astype(narrow)).astype(wide)
 
         return expectation(widely, mean, var, self.breaks)
 
     def _bent(self, function: Function, mean: Array, var: Array) -> Moments:
         like = mean
         mean, var = wide((mean, var))
-        kind = jax.eval_shape(function, like).dtype
+        kind = like.dtype if self.closed else jax.eval_shape(function, like).dtype
         if not jnp.issubdtype(kind, jnp.floating):
             raise NoRule(
                 f"a random value was made {kind}, by rounding or comparing, and then used as such: "

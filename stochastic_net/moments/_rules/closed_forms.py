@@ -82,6 +82,7 @@ def power(exponent: float) -> Form:
     Gaussian has no moments of 1 / X or log X, for it is not positive, and what is divided by is.
     """
 
+    @jax.jit  # traced once
     def closed(mean: Array, var: Array) -> Moments:
         growth = jnp.log1p(var / jnp.square(mean))
         size = mean**exponent if exponent % 1 else lax.integer_pow(mean, int(exponent))

@@ -57,18 +57,21 @@ class SampleVariance:
 class NormScale:
     """A function g of such a sample variance S, in an array that may repeat it.
 
-    `relative` is (dE g / dE S) / E g and `spread` its square times Var S, the least that Var g can
-    be in units of (E g)^2; no constant factor changes them.
+    `relative()` is (dE g / dE S) / E g and `spread()` its square times Var S, the least that Var g
+    can be in units of (E g)^2; no constant factor changes them.
     """
 
     line: Line
     axes: tuple[int, ...]
-    relative: Array
-    spread: Array
+    relative: Callable[[], Array]
+    spread: Callable[[], Array]
 
     def then(self, move: Callable[[Array], Array]) -> "NormScale":
         """In an array that is made of this one's entries."""
-        return NormScale(self.line, self.axes, move(self.relative), move(self.spread))
+        relative, spread = self.relative, self.spread
+        return NormScale(
+            self.line, self.axes, lambda: move(relative()), lambda: move(spread())
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -136,10 +139,14 @@ def norm_scale(x: Value) -> NormScale | None:
         return None
     found, shift = x.line.root.origin, x.line.shift
     if isinstance(found, SampleVariance) and x.function is not None:
-        mean, _ = x.moments()
-        relative = x.gain() / mean
-        _, var = x.line.moments()
-        return NormScale(found.line, found.axes, relative, jnp.square(relative) * var)
+
+        def relative() -> Array:
+            return x.gain() / x.moments()[0]
+
+        def spread() -> Array:
+            return jnp.square(relative()) * x.line.moments()[1]
+
+        return NormScale(found.line, found.axes, relative, spread)
     scaled = isinstance(found, NormScale) and x.function is None
     return found if scaled and isinstance(shift, float) and shift == 0.0 else None
 

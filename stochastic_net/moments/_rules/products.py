@@ -22,8 +22,10 @@ def product(x: Moments, y: Moments, known: Array | float = 0.0) -> Moments:
     def shared(matrix: Callable) -> Array:
         return matrix(mx, mx) * matrix(my, my) + matrix(mx, my) * matrix(my, mx)
 
-    var = mx * mx * vy + my * my * vx + 2 * mx * my * c + rest
-    return node(mx * my + c, var, lambda: rest, shared)
+    var = mx * mx * vy + my * my * vx + rest
+    if isinstance(c, float) and c == 0.0:
+        return node(mx * my, var, lambda: rest, shared)
+    return node(mx * my + c, var + 2 * mx * my * c, lambda: rest, shared)
 
 
 @register("exact", p.reduce_prod_p)

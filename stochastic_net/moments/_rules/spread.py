@@ -17,6 +17,7 @@ wide.
 
 import math
 
+import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
@@ -25,6 +26,7 @@ from stochastic_net.moments._program.tape import covariance, keeps_covariance, n
 from stochastic_net.moments._program.values import Line, Root, Value, moments
 from stochastic_net.moments._rules.origins import is_divided, norm_scale
 from stochastic_net.moments._rules.products import product
+from stochastic_net.random._fence import once
 
 
 def spread(line: Line, axes: tuple[int, ...]) -> Moments:
@@ -38,11 +40,19 @@ def spread(line: Line, axes: tuple[int, ...]) -> Moments:
         return rounded((squares[0].mean(axes), squares[1].mean(axes)), like)
     n = math.prod(mean.shape[axis] for axis in axes)
     away = jnp.square(mean - mean.mean(axes, keepdims=True))
-    total, shifted = var.sum(axes), (var * away).sum(axes)
-    first = (away.sum(axes) + (1 - 1 / n) * total) / n
-    second = 2 * (1 - 2 / n) * jnp.square(var).sum(axes) + 2 * jnp.square(total / n)
-    out = rounded((first, (4 * shifted + second) / n**2), like)
-    return node(*out, lambda: (second / n**2).astype(like.dtype))
+    sums = [x.sum(axes) for x in (away, var, jnp.square(var), var * away)]
+    first, var, rest = _of_sums(once(jnp.asarray(1 / n, mean.dtype)), *sums)
+    return node(*rounded((first, var), like), lambda: rest.astype(like.dtype))
+
+
+@jax.jit  # traced once
+def _of_sums(part: Array, away: Array, total: Array, squares: Array, shifted: Array) -> tuple:
+    """E S, Var S and its second order. `part` is 1 / N, which XLA is not to know: passes of numbers
+    of the same shape then are the same for each N, and compiled once."""
+    mean = part * total
+    first = part * away + (1 - part) * mean
+    second = 2 * (part * (1 - 2 * part)) * (part * squares) + 2 * jnp.square(part * mean)
+    return first, 4 * part * (part * shifted) + second, second
 
 
 def of_centred(var: Array, axes: tuple[int, ...]) -> Array:
@@ -66,9 +76,9 @@ def normalised(x: Value, y: Value) -> tuple[Moments, Moments, Array | float]:
             pull = var * (mean - mean.mean(scale.axes, keepdims=True))
             shared = 2 * (pull - pull.mean(scale.axes, keepdims=True)) / n
             factor, own = pairs[1 - index]
-            wide_enough = factor, jnp.maximum(own, scale.spread * jnp.square(factor))
+            wide_enough = factor, jnp.maximum(own, scale.spread() * jnp.square(factor))
             both = (pairs[0], wide_enough) if index == 0 else (wide_enough, pairs[1])
-            return *both, scale.relative * factor * shared
+            return *both, scale.relative() * factor * shared
     return *pairs, 0.0
 
 
