@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.flat import flatly
 from stochastic_net.moments._integrals.precision import Moments
-from stochastic_net.moments._integrals.tail import standard
+from stochastic_net.moments._integrals.tail import Standard, standard
 from stochastic_net.random._fence import both
 
 
@@ -35,19 +35,24 @@ def relu(mean: Array, var: Array) -> Moments:
 @jax.custom_jvp
 @jax.jit  # traced once
 def _relu(mean: Array, var: Array) -> Moments:
-    x, below = standard(mean, var), mean < 0
+    return both(*bent(standard(mean, var), mean, var))
+
+
+def bent(x: Standard, mean: Array, var: Array) -> Moments:
+    """E and Var of max(X, 0), in the pass of who asks."""
+    below = mean < 0
     out_mean = jnp.where(below, 0.0, mean) + x.scale * x.first
     less = x.second + x.first * (2 * x.t + x.first)
     inner = jnp.where(below, x.second - x.first * x.first, 1 - less)
-    return both(out_mean, jnp.where(x.point, jnp.where(mean > 0, var, 0.0), var * inner))
+    return out_mean, jnp.where(x.point, jnp.where(mean > 0, var, 0.0), var * inner)
 
 
 def _slopes(mean: Array, var: Array, out_mean: Array) -> tuple[Moments, Moments]:
     """The derivatives of E and Var by the mean, and by the variance."""
     x = standard(mean, var)
-    above, under = positive_part(mean, var), positive_part(-mean, var)
-    var_by_var = above - x.density * (x.first + jnp.where(mean < 0, 0.0, x.t))
-    return (above, 2 * out_mean * under), (0.5 * x.density * x.inverse, var_by_var)
+    over, under = positive_part(mean, var), positive_part(-mean, var)
+    var_by_var = over - x.density * (x.first + jnp.where(mean < 0, 0.0, x.t))
+    return (over, 2 * out_mean * under), (0.5 * x.density * x.inverse, var_by_var)
 
 
 @_relu.defjvp  # pyrefly: ignore[bad-argument-type]
@@ -82,7 +87,11 @@ def _moved(by_mean: Moments, by_var: Moments, tangents: tuple[Array, Array]) -> 
 @jax.custom_jvp
 def positive_part(mean: Array, var: Array) -> Array:
     """P(X > 0), with half the mass of a point at 0."""
-    x = standard(mean, var)
+    return above(standard(mean, var), mean)
+
+
+def above(x: Standard, mean: Array) -> Array:
+    """The same, in the pass of who asks."""
     near = jnp.where(x.point & (mean == 0), 0.5, x.beyond)
     return jnp.where(mean < 0, near, 1 - near)
 

@@ -1,6 +1,5 @@
 """The nodes of the quadrature: where they lie, and the sums over them."""
 
-import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from stochastic_net._types import Array
-from stochastic_net.moments._integrals.ascending import ascending
+from stochastic_net.moments._integrals.ascending import in_order
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.taylor import Function, Slopes, slope_of
 from stochastic_net.moments._integrals.two_lines import TwoLines
@@ -137,9 +136,8 @@ class Nodes:
 
         A loop: written out it takes twice as long to compile.
         """
-        panels, sums = self._panels(), [jnp.zeros_like(self.mean)] * count
-        stacked = _Panel(*map(jnp.stack, zip(*panels, strict=True)))
-        return lax.scan(lambda s, x: (self._add(s, x, terms), None), sums, stacked)[0]
+        sums = [jnp.zeros_like(self.mean)] * count
+        return lax.scan(lambda s, x: (self._add(s, x, terms), None), sums, self._panels())[0]
 
     def _add(
         self, sums: list[Array], panel: _Panel, terms: Callable[..., list[Array]]
@@ -163,8 +161,8 @@ class Nodes:
             sums = add(sums, node)
         return [x for k in range(0, len(sums), 2) for x in both(*sums[k : k + 2])]
 
-    def _panels(self) -> list[_Panel]:
-        """They meet at 0, at the mean, at the breaks and at the ends of what is inside.
+    def _panels(self) -> _Panel:
+        """All of them, along a first axis. They meet at 0, at the mean, at the breaks and at the ends of what is inside.
 
         That is the bulk of a narrow Gaussian, and of a wide one where functions do most. There the
         nodes of the outermost panels are denser at their inner end. A function that dies away like
@@ -183,19 +181,17 @@ class Nodes:
             way = jnp.clip(-self.mean, -tail, tail)
             places += [middle - 4 * half, middle + 4 * half]
             places += [self.mean + k * way for k in (0.25, 0.5, 0.75)]
-        places = [jnp.clip(x, low, high) for x in ascending(places)]
-        ends = [(places[0], low), *itertools.pairwise(places), (places[-1], high)]
-        panels = []
-        for index, (start, end) in enumerate(ends):
-            outer = index in (0, len(ends) - 1)
-            below = start + end < 0
-            line = (
-                jnp.where(below, b, a)
-                for b, a in zip(self.lines.below, self.lines.above, strict=True)
-            )
-            bend = jnp.where(wide, 0.5 * (end - start), 0.0) if outer else jnp.zeros_like(start)
-            panels.append(_Panel(*map(lax.stop_gradient, (start, end - start, bend)), *line))
-        return panels
+        places = jnp.clip(in_order(lax.stop_gradient(jnp.stack(places))), low, high)
+        start = jnp.concatenate([places[:1], places])
+        end = jnp.concatenate([low[None], places[1:], high[None]])
+        outer, below = np.zeros((len(start), *(1,) * self.mean.ndim), bool), start + end < 0
+        outer[[0, -1]] = True
+        bend = jnp.where(outer & wide, 0.5 * (end - start), 0.0)
+        line = (
+            jnp.where(below, b, a)
+            for b, a in zip(self.lines.below, self.lines.above, strict=True)
+        )
+        return _Panel(*map(lax.stop_gradient, (start, end - start, bend)), *line)
 
 
 def _density(t: Array) -> Array:

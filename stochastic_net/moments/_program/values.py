@@ -6,6 +6,7 @@ so stays one function of x, where taking its factors for independent would be wr
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias, TypeGuard
 
@@ -32,11 +33,41 @@ class Root:
         self.mean, self.origin, self._var = mean, origin, var
 
     @property
+    def shape(self) -> Shape:
+        """Of the mean."""
+        return self.mean.shape
+
+    @property
+    def dtype(self):
+        """Of the mean."""
+        return self.mean.dtype
+
+    @property
     def var(self) -> Array:
         """Computed once, when it is asked for."""
         if callable(self._var):
             self._var = self._var()
         return self._var
+
+
+class Later(Root):
+    """One whose moments are worked out when something asks for them; they are those of `like`."""
+
+    def __init__(
+        self, moments: Callable[[], Moments], like: jax.ShapeDtypeStruct, origin: object = None
+    ) -> None:
+        self.origin, self._of, self._like = origin, moments, like
+
+    @functools.cached_property
+    def _moments(self) -> Moments:
+        mean, var = self._of()
+        own = variance(mean, var)
+        return mean, own() if callable(own) else own
+
+    mean = property(lambda self: self._moments[0])
+    var = property(lambda self: self._moments[1])
+    shape = property(lambda self: self._like.shape)
+    dtype = property(lambda self: self._like.dtype)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,12 +139,12 @@ class Elementwise:
     @property
     def shape(self) -> Shape:
         """Of the value."""
-        return self.line.root.mean.shape
+        return self.line.root.shape
 
     @property
     def dtype(self):
         """Of its mean and variance."""
-        return self.line.root.mean.dtype
+        return self.line.root.dtype
 
     def at(self, x: Array) -> Array:
         """The value where the root is x."""

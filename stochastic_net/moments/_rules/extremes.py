@@ -6,6 +6,7 @@ Taken in the order of the program, a network of relu and max pooling loses a ten
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +19,7 @@ from stochastic_net.moments._integrals.flat import flat
 from stochastic_net.moments._integrals.fold import fold, fold_axes, running
 from stochastic_net.moments._integrals.precision import Form, Moments
 from stochastic_net.moments._program.registry import register
-from stochastic_net.moments._program.values import Elementwise, Value, gaussian, moments
+from stochastic_net.moments._program.values import Elementwise, Later, Line, Value, gaussian, moments
 from stochastic_net.moments._rules.bounds import Clip
 from stochastic_net.moments._rules.larger import larger
 from stochastic_net.moments._rules.origins import Largest
@@ -33,17 +34,25 @@ def reduce(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         mean, var = fold_axes(larger, (sign * mean, var), eqn.params["axes"])
         return sign * mean, var
 
-    return [_before_a_bound(extreme, operands[0], Largest())]
+    def of_means() -> Array:
+        return eqn.primitive.bind(_under_a_bound(operands[0]).moments()[0], **eqn.params)
+
+    return [_before_a_bound(extreme, operands[0], eqn.outvars[0].aval, Largest(of_means))]
 
 
-def _before_a_bound(extreme: Form, x: Value, origin: object = None) -> Value:
-    """The extreme of x, or of what x puts a bound on."""
-    bound = getattr(x, "closed", None)
-    shared = isinstance(bound, Clip) and not any(map(jnp.ndim, bound.ends))
-    if not isinstance(x, Elementwise) or not shared:
-        return gaussian(*extreme(*moments(x)), origin)
-    line = gaussian(*extreme(*x.line.moments()), origin).line
-    return Elementwise(line, x.function, bound, x.breaks, x.clipped)
+def _before_a_bound(extreme: Form, x: Value, like: Any, origin: object = None) -> Value:
+    """The extreme of x, or of what x puts a bound on; a softmax never asks for it."""
+    inner = _under_a_bound(x)
+    line = Line(Later(lambda: extreme(*inner.moments()), like, origin))
+    if inner is x:
+        return Elementwise(line)
+    return Elementwise(line, x.function, x.closed, x.breaks, x.clipped)
+
+
+def _under_a_bound(x: Elementwise) -> Elementwise | Line:
+    """The line that x puts a bound on, the same for all; else x."""
+    shared = isinstance(x.closed, Clip) and not any(map(jnp.ndim, x.closed.ends))
+    return x.line if shared else x
 
 
 @register("approximated", p.cummax_p, p.cummin_p)
@@ -69,7 +78,7 @@ def pool(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         mean, var = fold(larger, means.reshape(rows), variances.reshape(rows))
         return sign * mean.reshape(shape), var.reshape(shape)
 
-    return [_before_a_bound(extreme, operands[0])]
+    return [_before_a_bound(extreme, operands[0], eqn.outvars[0].aval)]
 
 
 def _windows(x: Array, params: dict, fill: float) -> Iterator[Array]:

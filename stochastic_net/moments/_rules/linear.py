@@ -1,6 +1,7 @@
 """Linear operations: exact on mean and variance of independent elements."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TypeGuard
 
@@ -10,11 +11,13 @@ from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
 from stochastic_net._types import Array
+from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._program.registry import refuse, register
 from stochastic_net.moments._program.tape import covariance, keeps_covariance, node
 from stochastic_net.moments._program.unlisted import split_p, stack_p, tile_p
 from stochastic_net.moments._program.values import (
     Elementwise,
+    Later,
     Line,
     Value,
     gaussian,
@@ -45,6 +48,9 @@ def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         if place is not None:
             return [_sum_of_squares(*place)]
     apply, x = partial(eqn.primitive.bind, **eqn.params), operands[0]
+    if isinstance(found := origin(x), Largest) and eqn.primitive in _MOVING:
+        later, like = partial(_of_both, apply, x), eqn.outvars[0].aval
+        return [Elementwise(Line(Later(later, like, found.then(apply))))]
     if eqn.primitive in _REPEATING and _is_scaled_root(x):
         root = x.line.root
         line = gaussian(apply(root.mean), apply(root.var), root.origin).line
@@ -56,6 +62,7 @@ def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
 
 
 _REPEATING = (p.broadcast_in_dim_p, p.reshape_p)  # that keep what is known of their operand
+_MOVING = (*_REPEATING, p.transpose_p, p.squeeze_p, p.slice_p, p.rev_p)
 
 
 def _is_scaled_root(x: Value) -> TypeGuard[Elementwise]:
@@ -63,6 +70,11 @@ def _is_scaled_root(x: Value) -> TypeGuard[Elementwise]:
     if not isinstance(x, Elementwise) or x.function or x.line.root.origin is None:
         return False
     return jnp.ndim(x.line.scale) == jnp.ndim(x.line.shift) == 0
+
+
+def _of_both(apply: Callable[[Array], Array], x: Value) -> Moments:
+    mean, var = moments(x)
+    return apply(mean), apply(var)
 
 
 def _sum_of_squares(line: Line, axes: tuple[int, ...]) -> Value:
@@ -90,10 +102,14 @@ def itself(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
 
 @register("exact", p.stop_gradient_p)
 def stop_gradient(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
-    """A maximum that its author takes for a constant is one, at its mean."""
+    """A maximum that its author takes for a constant is one: that of the means.
+
+    It is there to keep exponentials finite, and goes out of what they are for.
+    """
     x = operands[0]
-    if isinstance(x, Elementwise) and isinstance(x.line.root.origin, Largest):
-        return [eqn.primitive.bind(x.moments()[0], **eqn.params)]
+    found = x.line.root.origin if isinstance(x, Elementwise) else None
+    if isinstance(x, Elementwise) and isinstance(found, Largest):
+        return [eqn.primitive.bind(x.at(found.of_means()), **eqn.params)]
     return same_for_both(eqn, operands)
 
 

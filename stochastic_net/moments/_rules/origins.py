@@ -83,7 +83,14 @@ class Cast:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Largest:
-    """A maximum."""
+    """A maximum. `of_means()` is that of the means: what its author takes for a constant."""
+
+    of_means: Callable[[], Array]
+
+    def then(self, move: Callable[[Array], Array]) -> "Largest":
+        """In an array that is made of this one's entries."""
+        of_means = self.of_means
+        return Largest(lambda: move(of_means()))
 
 
 def sum_of_exponentials(total: Value, terms: Value | None = None) -> Place | None:
