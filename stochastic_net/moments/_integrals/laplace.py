@@ -21,6 +21,7 @@ import numpy as np
 from jax import lax
 
 from stochastic_net._types import Array
+from stochastic_net.moments._integrals.tiles import any_above
 from stochastic_net.random._elementary import exp, expm1
 from stochastic_net.random._fence import both
 
@@ -39,7 +40,7 @@ def laplace(count: int, mean: Array, var: Array) -> tuple[Array, ...]:
     wide = scale > _WIDE
     narrow = _over_x(count, mean, jnp.where(wide, 0.0, scale))
     return lax.cond(
-        jnp.any(wide),
+        any_above(scale, _WIDE),
         lambda narrow: tuple(
             jnp.where(wide, b, a)
             for a, b in zip(narrow, _over_y(count, mean, jnp.where(wide, scale, 1.0)), strict=True)

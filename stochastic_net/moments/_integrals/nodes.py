@@ -188,8 +188,7 @@ class Nodes:
         outer[[0, -1]] = True
         bend = jnp.where(outer & wide, 0.5 * (end - start), 0.0)
         line = (
-            jnp.where(below, b, a)
-            for b, a in zip(self.lines.below, self.lines.above, strict=True)
+            jnp.where(below, b, a) for b, a in zip(self.lines.below, self.lines.above, strict=True)
         )
         return _Panel(*map(lax.stop_gradient, (start, end - start, bend)), *line)
 

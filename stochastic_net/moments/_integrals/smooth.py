@@ -134,18 +134,14 @@ def _slopes(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
     near = chosen(
         is_narrow,
         taylor_slopes(function, *where(is_narrow, mean, var, 0.0)),
-        FewNodes(
-            function, smooth.rule.nodes, *where(~(is_narrow | is_wide), mean, var)
-        ).slopes(),
+        FewNodes(function, smooth.rule.nodes, *where(~(is_narrow | is_wide), mean, var)).slopes(),
     )
     near = (*both(*near[:2]), *both(*near[2:]))
     return mend(partial(_with_wide_slopes, smooth), smooth.rule.reach**2, mean, var, near)
 
 
 @partial(jax.jit, static_argnums=0)
-def _with_wide_moments(
-    smooth: Smooth, mean: Array, var: Array, *near: Array
-) -> tuple[Array, ...]:
+def _with_wide_moments(smooth: Smooth, mean: Array, var: Array, *near: Array) -> tuple[Array, ...]:
     is_wide = var > smooth.rule.reach**2
     found = _wide(smooth, *where(is_wide, mean, var)).moments()
     return chosen(is_wide, _raised(found, smooth.lowest), near)

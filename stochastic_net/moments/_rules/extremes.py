@@ -19,7 +19,14 @@ from stochastic_net.moments._integrals.flat import flat
 from stochastic_net.moments._integrals.fold import fold, fold_axes, running
 from stochastic_net.moments._integrals.precision import Form, Moments
 from stochastic_net.moments._program.registry import register
-from stochastic_net.moments._program.values import Elementwise, Later, Line, Value, gaussian, moments
+from stochastic_net.moments._program.values import (
+    Elementwise,
+    Later,
+    Line,
+    Value,
+    gaussian,
+    moments,
+)
 from stochastic_net.moments._rules.bounds import Clip
 from stochastic_net.moments._rules.larger import larger
 from stochastic_net.moments._rules.origins import Largest

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TypeGuard
 
 import jax.numpy as jnp
-from jax import lax
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
@@ -143,17 +142,12 @@ def bilinear(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     x, y = operands
     (mx, vx), (my, vy) = moments(x), moments(y)
     if not is_random(y):
-        return [gaussian(apply(mx, my), apply(vx, _squares(my)))]
+        return [gaussian(apply(mx, my), apply(vx, jnp.square(my)))]
     if not is_random(x):
-        return [gaussian(apply(mx, my), apply(_squares(mx), vy))]
+        return [gaussian(apply(mx, my), apply(jnp.square(mx), vy))]
     mean, both = apply(mx, my), apply(vx, vy)
     if keeps_covariance():  # of the terms, but not of the two sides
         var = covariance(mean, mean) + both
     else:
-        var = apply(_squares(mx), vy) + apply(vx, _squares(my)) + both
+        var = apply(jnp.square(mx), vy) + apply(vx, jnp.square(my)) + both
     return [gaussian(*node(mean, var, lambda: both))]
-
-
-def _squares(x: Array) -> Array:
-    """Of weights; XLA on CPU compiles an operation that is alone in its pass twice as long."""
-    return lax.max(x * x, lax.full_like(x, 0))

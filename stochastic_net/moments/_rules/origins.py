@@ -69,9 +69,7 @@ class NormScale:
     def then(self, move: Callable[[Array], Array]) -> "NormScale":
         """In an array that is made of this one's entries."""
         relative, spread = self.relative, self.spread
-        return NormScale(
-            self.line, self.axes, lambda: move(relative()), lambda: move(spread())
-        )
+        return NormScale(self.line, self.axes, lambda: move(relative()), lambda: move(spread()))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
