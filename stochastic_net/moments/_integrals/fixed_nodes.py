@@ -164,9 +164,8 @@ class FixedNodes:
         """
         start = [lax.complex(self.mean * 0, self.mean * 0)] * (powers + 1)
         near, far = (len(table.u) for table in (self.fixed.near, self.fixed.far))
-        u, weight, line, rest = map(
-            np.concatenate, zip(self.fixed.near, self.fixed.far, strict=True)
-        )
+        both_tables = zip(self.fixed.near, self.fixed.far, strict=True)
+        u, weight, line, rest = map(np.concatenate, both_tables)
         rows = np.stack([u, weight / np.sqrt(2 * np.pi), line, rest], 1).astype(self.mean.dtype)
         reached = jnp.abs(self.mean) + _REACH * jnp.sqrt(self.var)
         reaches_far = reached > _NEAR

@@ -162,7 +162,7 @@ class Nodes:
         return [x for k in range(0, len(sums), 2) for x in both(*sums[k : k + 2])]
 
     def _panels(self) -> _Panel:
-        """All of them, along a first axis. They meet at 0, at the mean, at the breaks and at the ends of what is inside.
+        """Along a first axis. They meet at 0, the mean, the breaks and the ends of what is inside.
 
         That is the bulk of a narrow Gaussian, and of a wide one where functions do most. There the
         nodes of the outermost panels are denser at their inner end. A function that dies away like

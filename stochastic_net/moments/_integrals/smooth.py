@@ -58,7 +58,9 @@ def smooth_of(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLik
     if any(isinstance(x, jax.core.Tracer) for x in breaks):
         return None
     program = _program(function, dtype)
-    return program and _found(_Asked(program, _bytes(*breaks), breaks, function, dtype))
+    if program is None:
+        return None
+    return _found(_Asked(program, _bytes(*breaks), breaks, function, dtype))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -87,7 +87,7 @@ def _meeting(line: Line, one: Line, two: Line) -> Place:
 
 def _numbers(line: Line, *numbers: Place) -> list[Array | np.ndarray]:
     """In one dtype; those that are known stay known."""
-    dtype = compute_dtype(line.root.mean.dtype)
+    dtype = compute_dtype(line.root.like.dtype)
     return [x.astype(dtype) if _traced(x) else np.asarray(x, dtype) for x in numbers]
 
 
@@ -106,7 +106,7 @@ def _kept(places: list[Place], line: Line) -> tuple[Place, ...]:
 
 def _merged(places: list[Place], line: Line) -> tuple[Place, ...]:
     """The leftmost of those that are finite and not near another."""
-    dtype, shape = compute_dtype(line.root.mean.dtype), line.root.mean.shape
+    dtype, shape = compute_dtype(line.root.like.dtype), line.root.like.shape
     arrays = [jnp.broadcast_to(jnp.asarray(x, dtype), shape) for x in places]
     found = ascending([jnp.where(jnp.isfinite(x), x, jnp.inf) for x in arrays])
     kept = found[:1]

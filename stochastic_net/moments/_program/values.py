@@ -8,17 +8,18 @@ so stays one function of x, where taking its factors for independent would be wr
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias, TypeGuard
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import JaxprEqn
 from jax.typing import ArrayLike
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._integrals.precision import Form, Moments, rounded, wide
 from stochastic_net.moments._integrals.quadrature import Function, expectation
 from stochastic_net.moments._program.no_rule import NoRule
-from stochastic_net.moments._program.tape import node, variance
+from stochastic_net.moments._program.tape import asking, node, variance
 
 
 class Root:
@@ -30,17 +31,12 @@ class Root:
     def __init__(
         self, mean: Array, var: Array | Callable[[], Array], origin: object = None
     ) -> None:
-        self.mean, self.origin, self._var = mean, origin, var
+        self.origin, self._mean, self._var = origin, mean, var
 
     @property
-    def shape(self) -> Shape:
-        """Of the mean."""
-        return self.mean.shape
-
-    @property
-    def dtype(self):
-        """Of the mean."""
-        return self.mean.dtype
+    def mean(self) -> Array:
+        """E."""
+        return self._mean
 
     @property
     def var(self) -> Array:
@@ -49,6 +45,11 @@ class Root:
             self._var = self._var()
         return self._var
 
+    @property
+    def like(self) -> jax.ShapeDtypeStruct | Array:
+        """What has the shape and dtype of the mean."""
+        return self._mean
+
 
 class Later(Root):
     """One whose moments are worked out when something asks for them; they are those of `like`."""
@@ -56,18 +57,35 @@ class Later(Root):
     def __init__(
         self, moments: Callable[[], Moments], like: jax.ShapeDtypeStruct, origin: object = None
     ) -> None:
-        self.origin, self._of, self._like = origin, moments, like
+        self.origin, self._of, self._like, self._asking = origin, moments, like, asking.get()
 
     @functools.cached_property
     def _moments(self) -> Moments:
-        mean, var = self._of()
-        own = variance(mean, var)
-        return mean, own() if callable(own) else own
+        with asking.being(self._asking):
+            mean, var = self._of()
+            own = variance(mean, var)
+            return mean, own() if callable(own) else own
 
-    mean = property(lambda self: self._moments[0])
-    var = property(lambda self: self._moments[1])
-    shape = property(lambda self: self._like.shape)
-    dtype = property(lambda self: self._like.dtype)
+    @property
+    def mean(self) -> Array:
+        """Computed once, as is the variance."""
+        return self._moments[0]
+
+    @property
+    def var(self) -> Array:
+        """Computed once, as is the mean."""
+        return self._moments[1]
+
+    @property
+    def like(self) -> jax.ShapeDtypeStruct | Array:
+        """What has the shape and dtype of the mean."""
+        return self._like
+
+
+def later(moments: Callable[[], Moments], eqn: JaxprEqn, origin: object = None) -> "Elementwise":
+    """The result of an equation, worked out when something asks for it."""
+    aval: Any = eqn.outvars[0].aval
+    return Elementwise(Line(Later(moments, jax.ShapeDtypeStruct(aval.shape, aval.dtype), origin)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,12 +157,12 @@ class Elementwise:
     @property
     def shape(self) -> Shape:
         """Of the value."""
-        return self.line.root.shape
+        return self.line.root.like.shape
 
     @property
     def dtype(self):
         """Of its mean and variance."""
-        return self.line.root.dtype
+        return self.line.root.like.dtype
 
     def at(self, x: Array) -> Array:
         """The value where the root is x."""

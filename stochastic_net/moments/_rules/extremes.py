@@ -21,10 +21,10 @@ from stochastic_net.moments._integrals.precision import Form, Moments
 from stochastic_net.moments._program.registry import register
 from stochastic_net.moments._program.values import (
     Elementwise,
-    Later,
     Line,
     Value,
     gaussian,
+    later,
     moments,
 )
 from stochastic_net.moments._rules.bounds import Clip
@@ -41,22 +41,24 @@ def reduce(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         mean, var = fold_axes(larger, (sign * mean, var), eqn.params["axes"])
         return sign * mean, var
 
+    inner = _under_a_bound(operands[0])
+
     def of_means() -> Array:
-        return eqn.primitive.bind(_under_a_bound(operands[0]).moments()[0], **eqn.params)
+        return eqn.primitive.bind(inner.moments()[0], **eqn.params)
 
-    return [_before_a_bound(extreme, operands[0], eqn.outvars[0].aval, Largest(of_means))]
+    return [_before_a_bound(eqn, extreme, operands[0], Largest(of_means))]
 
 
-def _before_a_bound(extreme: Form, x: Value, like: Any, origin: object = None) -> Value:
+def _before_a_bound(eqn: JaxprEqn, extreme: Form, x: Any, origin: object = None) -> Value:
     """The extreme of x, or of what x puts a bound on; a softmax never asks for it."""
     inner = _under_a_bound(x)
-    line = Line(Later(lambda: extreme(*inner.moments()), like, origin))
+    found = later(lambda: extreme(*inner.moments()), eqn, origin)
     if inner is x:
-        return Elementwise(line)
-    return Elementwise(line, x.function, x.closed, x.breaks, x.clipped)
+        return found
+    return Elementwise(found.line, x.function, x.closed, x.breaks, x.clipped)
 
 
-def _under_a_bound(x: Elementwise) -> Elementwise | Line:
+def _under_a_bound(x: Any) -> Elementwise | Line:
     """The line that x puts a bound on, the same for all; else x."""
     shared = isinstance(x.closed, Clip) and not any(map(jnp.ndim, x.closed.ends))
     return x.line if shared else x
@@ -85,7 +87,7 @@ def pool(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         mean, var = fold(larger, means.reshape(rows), variances.reshape(rows))
         return sign * mean.reshape(shape), var.reshape(shape)
 
-    return [_before_a_bound(extreme, operands[0], eqn.outvars[0].aval)]
+    return [_before_a_bound(eqn, extreme, operands[0])]
 
 
 def _windows(x: Array, params: dict, fill: float) -> Iterator[Array]:

@@ -16,11 +16,11 @@ from stochastic_net.moments._program.tape import covariance, keeps_covariance, n
 from stochastic_net.moments._program.unlisted import split_p, stack_p, tile_p
 from stochastic_net.moments._program.values import (
     Elementwise,
-    Later,
     Line,
     Value,
     gaussian,
     is_random,
+    later,
     moments,
     origin,
 )
@@ -48,8 +48,7 @@ def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
             return [_sum_of_squares(*place)]
     apply, x = partial(eqn.primitive.bind, **eqn.params), operands[0]
     if isinstance(found := origin(x), Largest) and eqn.primitive in _MOVING:
-        later, like = partial(_of_both, apply, x), eqn.outvars[0].aval
-        return [Elementwise(Line(Later(later, like, found.then(apply))))]
+        return [later(partial(_of_both, apply, x), eqn, found.then(apply))]
     if eqn.primitive in _REPEATING and _is_scaled_root(x):
         root = x.line.root
         line = gaussian(apply(root.mean), apply(root.var), root.origin).line
@@ -78,7 +77,7 @@ def _of_both(apply: Callable[[Array], Array], x: Value) -> Moments:
 
 def _sum_of_squares(line: Line, axes: tuple[int, ...]) -> Value:
     """Of a line less its mean."""
-    count = math.prod(line.root.mean.shape[axis] for axis in axes)
+    count = math.prod(line.root.like.shape[axis] for axis in axes)
     mean, var = spread(line, axes)
     return gaussian(count * mean, count * count * var)
 
