@@ -7,6 +7,7 @@ meet at 0, where l is bent, and are tried beside twice as many. Those far out ar
 Gaussian reaches them.
 """
 
+import math
 from typing import NamedTuple, TypeAlias
 
 import jax
@@ -180,11 +181,11 @@ class FixedNodes:
             terms = [lax.complex(mass * t**n, square * t**n) for n in range(len(sums))]
             return (k + 1, [s + x for s, x in zip(sums, terms, strict=True)]), None
 
-        state = lax.scan(add, (jnp.int32(0), start), None, near)[0]
-        _, sums = lax.cond(
-            any_above(reached, _NEAR),
-            lambda state: lax.scan(add, state, None, far)[0],
-            lambda state: state,
-            state,
-        )
-        return [part(s) for s in sums for part in (lax.real, lax.imag)]
+        def part(state: tuple, _: None) -> tuple[tuple, None]:
+            asked = (state[0] < near) | any_above(reached, _NEAR)
+            added = lambda state: lax.scan(add, state, None, length)[0]  # noqa: E731
+            return lax.cond(asked, added, lambda state: state, state), None
+
+        length = math.gcd(near, far)  # one loop for both, to be compiled once
+        (_, sums), _ = lax.scan(part, (jnp.int32(0), start), None, (near + far) // length)
+        return [side(s) for s in sums for side in (lax.real, lax.imag)]

@@ -181,12 +181,13 @@ class Nodes:
             way = jnp.clip(-self.mean, -tail, tail)
             places += [middle - 4 * half, middle + 4 * half]
             places += [self.mean + k * way for k in (0.25, 0.5, 0.75)]
+        low, high = low[None], high[None]
         places = jnp.clip(in_order(lax.stop_gradient(jnp.stack(places))), low, high)
         start = jnp.concatenate([places[:1], places])
-        end = jnp.concatenate([low[None], places[1:], high[None]])
+        end = jnp.concatenate([low, places[1:], high])
         outer, below = np.zeros((len(start), *(1,) * self.mean.ndim), bool), start + end < 0
         outer[[0, -1]] = True
-        bend = jnp.where(outer & wide, 0.5 * (end - start), 0.0)
+        bend = jnp.where(outer & wide[None], 0.5 * (end - start), 0.0)
         line = (
             jnp.where(below, b, a) for b, a in zip(self.lines.below, self.lines.above, strict=True)
         )

@@ -146,13 +146,14 @@ def _slopes(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
 def _with_wide_moments(smooth: Smooth, mean: Array, var: Array, *near: Array) -> tuple[Array, ...]:
     is_wide = var > smooth.rule.reach**2
     found = _wide(smooth, *where(is_wide, mean, var)).moments()
-    return chosen(is_wide, _raised(found, smooth.lowest), near)
+    return both(*chosen(is_wide, _raised(found, smooth.lowest), near))
 
 
 @partial(jax.jit, static_argnums=0)
 def _with_wide_slopes(smooth: Smooth, mean: Array, var: Array, *near: Array) -> tuple[Array, ...]:
     is_wide = var > smooth.rule.reach**2
-    return chosen(is_wide, _wide(smooth, *where(is_wide, mean, var)).slopes(), near)
+    found = chosen(is_wide, _wide(smooth, *where(is_wide, mean, var)).slopes(), near)
+    return (*both(*found[:2]), *both(*found[2:]))
 
 
 def _about(smooth: Smooth, mean: Array, moments: Callable[[Function], Moments]) -> Moments:
