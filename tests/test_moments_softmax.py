@@ -132,3 +132,10 @@ def test_a_logit_is_not_drawn_to_what_is_rare_and_huge():
     two = sn.propagate(jax.nn.softmax)(jax.tree.map(lambda a: a[:2], x))
     chex.assert_trees_all_close(got.mean, jnp.append(two.mean, 0.0), atol=1e-6)
     chex.assert_trees_all_close(got.var, jnp.append(two.var, 0.0), atol=1e-6)
+
+
+def test_a_maximum_that_is_taken_for_a_constant_is_that_of_the_means():
+    x = sn.Gaussian(jnp.array([[1.0, 3.0, 2.0]]), jnp.array([[4.0, 1.0, 9.0]]))
+    largest = lambda x: jax.lax.stop_gradient(x.max(-1, keepdims=True))  # noqa: E731
+    assert sn.propagate(largest)(x) == 3.0
+    assert sn.propagate(lambda x: x.max(-1))(x).mean > 3.5
