@@ -2,6 +2,8 @@
 
 import functools
 
+import jax
+
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._integrals.precision import Form, Moments
 from stochastic_net.random._fence import both
@@ -15,6 +17,7 @@ def flat(shape: Shape) -> Shape:
 def flatly(form: Form) -> Form:
     """The elementwise `form`, worked out on rows."""
 
+    @jax.jit  # traced once
     @functools.wraps(form)
     def of_rows(mean: Array, var: Array) -> Moments:
         rows = flat(mean.shape)

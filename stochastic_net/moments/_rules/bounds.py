@@ -53,8 +53,12 @@ class Clip:
         return Clip(low, place if self.high is None else _extreme(np.minimum, self.high, place))
 
 
-def _bounded(sign: float, place: ArrayLike | None, mean: Array, var: Array) -> Clipped:
+def _bounded(sign: float, place: ArrayLike, mean: Array, var: Array) -> Clipped:
     """max(X, c) = c + relu(X - c) for `sign` 1; min(X, c) = c - relu(c - X) for -1."""
+    if not isinstance(place, jax.core.Tracer) and np.isfinite(place).all():
+        end = jnp.asarray(np.asarray(place).astype(mean.dtype))
+        more, more_var = relu(sign * (mean - end), var)
+        return Clipped(end + sign * more, more_var, more, more)
     place = jnp.asarray(place)
     never = jnp.isinf(place) & (sign * place < 0)  # no bound
     end = jnp.where(never, 0, place).astype(mean.dtype)
