@@ -29,12 +29,12 @@ class Clip:
 
     def beside_ends(self, mean: Array, var: Array) -> Clipped:
         """E and Var, and how far E is from the ends."""
-        if self.low is None and self.high is None:
-            return Clipped(mean, var, mean, mean)
+        if self.low is None:
+            if self.high is None:
+                return Clipped(mean, var, mean, mean)
+            return _bounded(-1.0, self.high, mean, var)
         if self.high is None:
             return _bounded(1.0, self.low, mean, var)
-        if self.low is None:
-            return _bounded(-1.0, self.high, mean, var)
         return clip(mean, var, *(jnp.asarray(x, mean.dtype) for x in (self.low, self.high)))
 
     @property
