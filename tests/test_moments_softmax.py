@@ -134,8 +134,25 @@ def test_a_logit_is_not_drawn_to_what_is_rare_and_huge():
     chex.assert_trees_all_close(got.var, jnp.append(two.var, 0.0), atol=1e-6)
 
 
-def test_a_maximum_that_is_taken_for_a_constant_is_that_of_the_means():
+def test_a_maximum_that_is_taken_for_a_constant_is_at_its_mean():
     x = sn.Gaussian(jnp.array([[1.0, 3.0, 2.0]]), jnp.array([[4.0, 1.0, 9.0]]))
-    largest = lambda x: jax.lax.stop_gradient(x.max(-1, keepdims=True))  # noqa: E731
-    assert sn.propagate(largest)(x) == 3.0
-    assert sn.propagate(lambda x: x.max(-1))(x).mean > 3.5
+    largest = sn.propagate(lambda x: x.max(-1, keepdims=True))(x).mean
+    assert largest > 3.5
+
+    def relative(x):
+        return x / jax.lax.stop_gradient(x.max(-1, keepdims=True))
+
+    chex.assert_trees_all_close(sn.propagate(relative)(x).mean, x.mean / largest, rtol=1e-6)
+
+
+@pytest.mark.parametrize("f", [jax.nn.softmax, jax.nn.log_softmax, jax.nn.logsumexp])
+def test_a_maximum_that_only_shifts_exponentials_is_not_worked_out(f, monkeypatch):
+    x = sn.Gaussian(jnp.arange(6.0).reshape(2, 3), jnp.ones((2, 3)))
+
+    def larger(*_):
+        raise AssertionError("worked out")
+
+    monkeypatch.setattr("stochastic_net.moments._rules.extremes.larger", larger)
+    sn.propagate(lambda x: f(x, axis=-1))(x)
+    with pytest.raises(AssertionError, match="worked out"):
+        sn.propagate(lambda x: x / jax.lax.stop_gradient(x.max()))(x)

@@ -8,6 +8,7 @@ from jax.extend import core
 from stochastic_net._types import Array
 from stochastic_net.moments._program.no_rule import NoRule
 from stochastic_net.moments._program.registry import RULES, refuse, user_line
+from stochastic_net.moments._program.shifts import running
 from stochastic_net.moments._program.tape import asking
 from stochastic_net.moments._program.values import Value, is_random
 from stochastic_net.moments._program.watch import CALLS, watch
@@ -27,7 +28,8 @@ def interpret(jaxpr: core.ClosedJaxpr, operands: list[Value]) -> list[Value]:
         inputs = [read(atom) for atom in eqn.invars]
         watcher, outputs = watch.get(), list[Value]()
         if any(map(is_random, inputs)) or (watcher and eqn.primitive in CALLS):
-            outputs.extend(_by_rule(eqn, inputs))
+            with running.being(program):
+                outputs.extend(_by_rule(eqn, inputs))
         else:
             outputs.extend(_as_it_stands(eqn, inputs))
         if watcher:

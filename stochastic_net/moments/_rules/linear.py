@@ -12,6 +12,7 @@ from jax.extend.core import primitives as p
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._program.registry import refuse, register
+from stochastic_net.moments._program.shifts import only_shifts
 from stochastic_net.moments._program.tape import covariance, keeps_covariance, node
 from stochastic_net.moments._program.unlisted import split_p, stack_p, tile_p
 from stochastic_net.moments._program.values import (
@@ -100,15 +101,17 @@ def itself(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
 
 @register("exact", p.stop_gradient_p)
 def stop_gradient(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
-    """A maximum that its author takes for a constant is one: that of the means.
+    """A maximum that its author takes for a constant is one, at its mean.
 
-    It is there to keep exponentials finite, and goes out of what they are for.
+    Where it is there to keep exponentials finite, that of the means does as well: any constant
+    goes out of what the exponentials are for.
     """
     x = operands[0]
     found = x.line.root.origin if isinstance(x, Elementwise) else None
-    if isinstance(x, Elementwise) and isinstance(found, Largest):
-        return [eqn.primitive.bind(x.at(found.of_means()), **eqn.params)]
-    return same_for_both(eqn, operands)
+    if not isinstance(x, Elementwise) or not isinstance(found, Largest):
+        return same_for_both(eqn, operands)
+    constant = x.at(found.of_means()) if only_shifts(eqn.outvars[0]) else x.moments()[0]
+    return [eqn.primitive.bind(constant, **eqn.params)]
 
 
 _INDICES = {  # which operands are places
