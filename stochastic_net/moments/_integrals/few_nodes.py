@@ -18,8 +18,10 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array
+from stochastic_net.moments._integrals.log_slopes import TRIED, Tail, moved, tails_of
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.taylor import Function, Slopes, slope_of
+from stochastic_net.random._elementary import exp
 
 _COUNTS = (8, 10, 12, 16)  # of nodes
 _ENOUGH = 0.6  # the first count that reaches this deviation is taken, else the last
@@ -37,6 +39,7 @@ class Rule(NamedTuple):
 
     nodes: Nodes
     reach: float
+    tails: tuple[Tail, ...] = ()
 
 
 def _gauss(count: int) -> Nodes:
@@ -57,7 +60,7 @@ _TRIALS = [
     for t, _ in _RULES
 ]
 _NEAR = np.linspace(-10, 10, 41)
-_PLACES = np.concatenate([_NEAR, *map(np.ravel, _TRIALS)])
+_PLACES = np.concatenate([_NEAR, TRIED, *map(np.ravel, _TRIALS)])
 
 
 def rule_for(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike) -> Rule | None:
@@ -70,7 +73,8 @@ def rule_for(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike
     values = values_of(function, _PLACES.astype(dtype))
     if values is None or not np.isfinite(values).all():
         return None
-    near, *tried = np.split(values, np.cumsum([_NEAR.size, *(x.size for x in _TRIALS)])[:-1])
+    sizes = [_NEAR.size, TRIED.size, *(x.size for x in _TRIALS)]
+    near, away, *tried = np.split(values, np.cumsum(sizes)[:-1])
     found = [
         _moments(x.reshape(u.shape), weights)
         for u, x, (_, weights) in zip(_TRIALS, tried, itertools.cycle(_RULES), strict=False)
@@ -78,7 +82,7 @@ def rule_for(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike
     floor, best = _FLOOR * np.abs(near).max(), None
     for index, nodes in enumerate(_RULES[:-1]):
         reach = _reach(found[index :: len(_RULES)], found[len(_COUNTS) :: len(_RULES)], floor)
-        best = Rule(nodes, reach) if reach > 0 else best
+        best = Rule(nodes, reach, tails_of(away, reach)) if reach > 0 else best
         if reach >= _ENOUGH:
             break
     return best
@@ -124,19 +128,20 @@ def values_of(function: Function, u: np.ndarray) -> np.ndarray | None:
 class FewNodes:
     """The nodes of one function and one Gaussian, and the sums over them."""
 
-    def __init__(self, function: Function, nodes: Nodes, mean: Array, var: Array) -> None:
+    def __init__(self, function: Function, rule: Rule, mean: Array, var: Array) -> None:
         self.function, self.mean, self.scale = function, mean, jnp.sqrt(var)
-        self.nodes = [x.astype(mean.dtype) for x in nodes]
+        self.nodes = [x.astype(mean.dtype) for x in rule.nodes]
+        self.away = moved(rule.tails, mean, var) if rule.tails else None
 
     def moments(self) -> Moments:
         """E and Var."""
-        _, weights = self.nodes
-        values = [self.function(u) for u, *_ in self._places()]
-        first, second = jnp.zeros_like(self.mean), jnp.zeros_like(self.mean)
-        for x, weight in zip(values, weights, strict=True):
-            first += weight * x
-        for x, weight in zip(values, weights, strict=True):
-            second += weight * jnp.square(x - first)
+        terms = [(self.function(u), weight) for u, _, weight in self._places()]
+        zero = jnp.zeros_like(self.mean)
+        first = sum((weight * x for x, weight in terms), zero)
+        second = sum((weight * jnp.square(x - first) for x, weight in terms), zero)
+        if self.away is not None:  # far from the mean a constant is not integrated
+            missed = jnp.maximum(1 - sum((weight for _, weight in terms), zero), 0)
+            second += jnp.where(self.away == 0, 0.0, missed * jnp.square(first))
         return first, second
 
     def slopes(self) -> Slopes:
@@ -156,6 +161,10 @@ class FewNodes:
             (two_t - first * by_var) * inverse,
         )
 
-    def _places(self) -> Iterator[tuple[Array, np.ndarray, np.ndarray]]:
+    def _places(self) -> Iterator[tuple[Array, Array | np.ndarray, Array | np.ndarray]]:
         for t, weight in zip(*self.nodes, strict=True):
-            yield self.mean + self.scale * t, t, weight
+            if self.away is None:
+                yield self.mean + self.scale * t, t, weight
+            else:
+                mass = weight * exp(-self.away * (t + 0.5 * self.away))
+                yield self.mean + self.scale * (t + self.away), t + self.away, mass

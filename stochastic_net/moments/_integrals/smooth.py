@@ -20,16 +20,20 @@ from stochastic_net._types import Array
 from stochastic_net.moments._integrals.few_nodes import FewNodes, Rule, rule_for
 from stochastic_net.moments._integrals.fixed_nodes import Fixed, FixedNodes, fixed_nodes
 from stochastic_net.moments._integrals.flat import flat
+from stochastic_net.moments._integrals.log_slopes import log_slope
 from stochastic_net.moments._integrals.nodes import Nodes
 from stochastic_net.moments._integrals.precision import Moments
-from stochastic_net.moments._integrals.taylor import Function, Slopes, taylor, taylor_slopes
+from stochastic_net.moments._integrals.taylor import Function, Slopes, taylor_slopes
+from stochastic_net.moments._integrals.three_nodes import three_nodes
 from stochastic_net.moments._integrals.tiles import mend
 from stochastic_net.random._fence import both
 
 Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
 Pivot: TypeAlias = Callable[[Array], tuple[Function, Array]]
 
-_NARROW = 1 / 20  # the part of the reach of few nodes below which it is Taylor's theorem
+_NARROW = 1 / 8  # the part of the reach of few nodes below which it is three
+_NARROW_SLOPES = 1 / 20  # and, for derivatives, Taylor's theorem
+_GENTLE = 0.2  # the change of log |f| over a deviation below which it may be either
 _DIGITS = 2e-5  # or below this part of the mean: nodes would be rounded to few places
 
 
@@ -123,20 +127,21 @@ def _moments_jvp(smooth: Smooth, primals: Moments, tangents: Moments) -> tuple[M
 @partial(jax.jit, static_argnums=0)
 def _moments(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
     """Of which no derivative is taken: a form may be asked where it does not hold."""
-    narrow = _about(smooth, mean, lambda function: taylor(function, mean, var))
-    middle = _about(smooth, mean, lambda f: FewNodes(f, smooth.rule.nodes, mean, var).moments())
-    near = both(*chosen(_is_narrow(smooth, mean, var), narrow, middle))
+    narrow = _about(smooth, mean, lambda function: three_nodes(function, mean, var))
+    middle = _about(smooth, mean, lambda f: FewNodes(f, smooth.rule, mean, var).moments())
+    near = both(*chosen(_is_narrow(smooth, mean, var, _NARROW), narrow, middle))
     return mend(partial(_with_wide_moments, smooth), smooth.rule.reach**2, mean, var, near)
 
 
 @partial(jax.jit, static_argnums=0)
 def _slopes(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
-    is_narrow, is_wide = _is_narrow(smooth, mean, var), var > smooth.rule.reach**2
+    is_wide = var > smooth.rule.reach**2
+    is_narrow = _is_narrow(smooth, mean, var, _NARROW_SLOPES)
     function, _ = smooth.at(mean)
     near = chosen(
         is_narrow,
         taylor_slopes(function, *where(is_narrow, mean, var, 0.0)),
-        FewNodes(function, smooth.rule.nodes, *where(~(is_narrow | is_wide), mean, var)).slopes(),
+        FewNodes(function, smooth.rule, *where(~(is_narrow | is_wide), mean, var)).slopes(),
     )
     near = (*both(*near[:2]), *both(*near[2:]))
     return mend(partial(_with_wide_slopes, smooth), smooth.rule.reach**2, mean, var, near)
@@ -172,8 +177,13 @@ def _wide(smooth: Smooth, mean: Array, var: Array) -> FixedNodes | Nodes:
     return Nodes(smooth.function, mean, var, (), rolled=True)
 
 
-def _is_narrow(smooth: Smooth, mean: Array, var: Array) -> Array:
-    return narrow_enough(mean, var, _NARROW * smooth.rule.reach)
+def _is_narrow(smooth: Smooth, mean: Array, var: Array, part: float) -> Array:
+    """Narrower than that part of the reach of the few nodes, and where log|f| is nearly level."""
+    is_narrow = narrow_enough(mean, var, part * smooth.rule.reach)
+    if smooth.rule.tails:
+        slope, _ = log_slope(smooth.rule.tails, mean)
+        is_narrow &= var * jnp.square(slope) < _GENTLE**2
+    return is_narrow
 
 
 def narrow_enough(mean: Array, var: Array, scale: float) -> Array:

@@ -39,6 +39,7 @@ def _smooth(dtype: DTypeLike) -> Smooth | None:
     found = smooth_of(lambda u: _above(u, jnp.zeros_like(u)), (), dtype)
     return found and dataclasses.replace(
         found,
+        rule=found.rule._replace(tails=()),  # tanh itself has none
         program=("tanh", *found.program),
         pivot=_pivot,
         lowest=-1.0,
