@@ -114,6 +114,22 @@ def logistic(x):
     return 1 / (1 + mp.exp(-x))
 
 
+def softplus(x):
+    return mp.log1p(mp.exp(-abs(x))) + max(x, 0)
+
+
+def gelu_by_tanh(x):
+    """With the constants that float32 has of it."""
+    a, b = (mp.mpf(float(np.float32(c))) for c in (np.sqrt(2 / np.pi), 0.044715))
+    return x * logistic(2 * a * (x + b * x**3))
+
+
+def selu(x):
+    """With the constants that float32 has of it."""
+    alpha, scale = (mp.mpf(float(np.float32(c))) for c in (1.6732632423543772, 1.0507009873554805))
+    return scale * (x if x > 0 else alpha * mp.expm1(x))
+
+
 @dataclasses.dataclass
 class Form:
     """`ours` takes as many arguments as there are Gaussians."""
@@ -146,10 +162,15 @@ FORMS = {
     "erf": of_one(jax.lax.erf, mp.erf),
     "tanh": of_one(jnp.tanh, mp.tanh),
     "logistic": of_one(jax.nn.sigmoid, logistic),
-    "softplus": of_one(jax.nn.softplus, lambda x: mp.log1p(mp.exp(-abs(x))) + max(x, 0)),
+    "softplus": of_one(jax.nn.softplus, softplus),
     "silu": of_one(jax.nn.silu, lambda x: x * logistic(x)),
     "gelu": of_one(partial(jax.nn.gelu, approximate=False), lambda x: x * mp.ncdf(x)),
+    "gelu by tanh": of_one(jax.nn.gelu, gelu_by_tanh),
+    "mish": of_one(jax.nn.mish, lambda x: x * mp.tanh(softplus(x))),
+    "log-sigmoid": of_one(jax.nn.log_sigmoid, lambda x: -softplus(-x)),
     "elu": of_one(jax.nn.elu, lambda x: x if x > 0 else mp.expm1(x)),
+    "selu": of_one(jax.nn.selu, selu),
+    "celu": of_one(jax.nn.celu, lambda x: x if x > 0 else mp.expm1(x)),
     "exp": Form(jnp.exp, partial(closed, exponential), where_exponentials_are),
     "sin": Form(jnp.sin, partial(closed, partial(wave, mp.sin, mp.cos))),
     "cos": Form(jnp.cos, partial(closed, partial(wave, mp.cos, mp.sin))),

@@ -136,11 +136,13 @@ class FewNodes:
     def moments(self) -> Moments:
         """E and Var."""
         terms = [(self.function(u), weight) for u, _, weight in self._places()]
-        zero = jnp.zeros_like(self.mean)
-        first = sum((weight * x for x, weight in terms), zero)
-        second = sum((weight * jnp.square(x - first) for x, weight in terms), zero)
+        first, second, total = (jnp.zeros_like(self.mean) for _ in range(3))
+        for x, weight in terms:
+            first += weight * x
+        for x, weight in terms:
+            second, total = second + weight * jnp.square(x - first), total + weight
         if self.away is not None:  # far from the mean a constant is not integrated
-            missed = jnp.maximum(1 - sum((weight for _, weight in terms), zero), 0)
+            missed = jnp.maximum(1 - total, 0)
             second += jnp.where(self.away == 0, 0.0, missed * jnp.square(first))
         return first, second
 

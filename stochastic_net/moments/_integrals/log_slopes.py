@@ -20,7 +20,7 @@ _STEP, _END = 0.25, 60.0
 _LEAST = 1e-36  # a value that has its digits
 _STEEP = 0.5  # the slope of log |f| from which on it is a tail
 _LONG = 8  # steps
-_MOVED = 0.85  # the change of log |f| over a deviation from which on nodes are moved
+_MOVED = 0.9  # the change of log |f| over a deviation from which on nodes are moved
 _POWER = 1.5  # they go between the mass of f and that of f^2
 
 _AWAY = np.arange(_STEP, _END, _STEP)

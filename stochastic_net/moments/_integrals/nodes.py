@@ -53,14 +53,24 @@ class _Panel(NamedTuple):
 
 
 class Nodes:
-    """The nodes of one function and one Gaussian, and the sums over them."""
+    """The nodes of one function and one Gaussian, and the sums over them.
+
+    `deep`: the function has digits where it dies away, and is to have its moments in relative
+    terms. `rolled`: the nodes of a panel are a loop, too.
+    """
 
     def __init__(
-        self, function: Function, mean: Array, var: Array, breaks: Breaks, rolled: bool = False
+        self,
+        function: Function,
+        mean: Array,
+        var: Array,
+        breaks: Breaks,
+        deep: bool = False,
+        rolled: bool = False,
     ) -> None:
         self.function, self.mean, self.var, self.breaks = function, mean, var, breaks
-        self.rolled = rolled
-        self.edge = _FAR if rolled else _EDGE
+        self.deep, self.rolled = deep, rolled
+        self.edge = _FAR if deep else _EDGE
         self.scale = jnp.sqrt(var)
         self.inverse = 1 / self.scale  # a quotient would be a pass of its own
         self.believed, self.lines = _asymptotes(function, mean, self.scale, breaks, self.edge)
@@ -169,7 +179,8 @@ class Nodes:
         e^u has its mass up to v off the mean, towards 0: where that can be, panels go there.
         """
         edge, wide = jnp.where(self.believed, self.edge, jnp.inf), self.scale > _WIDE
-        tail = jnp.where(self.believed, _TAIL if self.rolled else _REACH, _REACH) * self.scale
+        far = _TAIL if self.deep else _REACH
+        tail = (jnp.where(self.believed, far, _REACH) if self.rolled else far) * self.scale
         reach, below = _REACH * self.scale, self.mean < 0
         low = jnp.clip(self.mean - jnp.where(below, reach, tail), -edge, edge)
         high = jnp.clip(self.mean + jnp.where(below, tail, reach), -edge, edge)
@@ -177,7 +188,7 @@ class Nodes:
         middle = jnp.where(wide, 0.0, self.mean)
         inner = [middle + k * half for k in _PARTS]
         places = [*inner, jnp.zeros_like(half), self.mean, *self.breaks]
-        if self.rolled:
+        if self.deep:
             way = jnp.clip(-self.mean, -tail, tail)
             places += [middle - 4 * half, middle + 4 * half]
             places += [self.mean + k * way for k in (0.25, 0.5, 0.75)]

@@ -7,8 +7,8 @@ A fixed rule in units of the deviation s misses what a function does near 0 when
 
 into its asymptotes, whose moments are closed, and a rest that dies away, integrated where it lives.
 The asymptotes are read off f at 20 and 40 and believed where 60 agrees (100, 200 and 300 for a
-smooth function, whose tails are right in relative terms, too); where they are not (a
-square, a sine), l is 0 and the nodes span the Gaussian, as they do for s < 1. Below s = 3e-3 it is
+function whose tails are right in relative terms, too); where they are not (a square, a sine), l is
+0 and the nodes span the Gaussian, as they do for s < 1. Below s = 1e-2 it is three nodes, or
 Taylor's theorem. Panels of nodes meet at the breaks of the function, its kinks and jumps, where
 those are known, else at 0, where they most often are.
 
@@ -32,6 +32,7 @@ from stochastic_net._types import Array, Shape
 from stochastic_net.moments._integrals.flat import flat
 from stochastic_net.moments._integrals.nodes import Breaks, Nodes
 from stochastic_net.moments._integrals.precision import Moments
+from stochastic_net.moments._integrals.rest import Rest
 from stochastic_net.moments._integrals.smooth import (
     Form,
     chosen,
@@ -40,15 +41,21 @@ from stochastic_net.moments._integrals.smooth import (
     smooth_of,
     where,
 )
-from stochastic_net.moments._integrals.taylor import Function, taylor, taylor_slopes
+from stochastic_net.moments._integrals.taylor import Function, taylor_slopes
+from stochastic_net.moments._integrals.three_nodes import three_nodes
 from stochastic_net.random._fence import both
 
-_NARROW = 3e-3  # the deviation below which it is Taylor's theorem
+_NARROW = 1e-2  # the deviation below which it is three nodes
+_NARROW_SLOPES = 3e-3  # and, for derivatives, Taylor's theorem
 _POINT = 1e-5  # the deviation where a Gaussian is a point beside a kink
 
 
 def expectation(
-    function: Function, mean: Array, var: Array, breaks: tuple[ArrayLike, ...] = ()
+    function: Function,
+    mean: Array,
+    var: Array,
+    breaks: tuple[ArrayLike, ...] = (),
+    rest: Rest | None = None,
 ) -> Moments:
     """E f(u) and Var f(u) for u ~ N(mean, var), elementwise, for an elementwise f.
 
@@ -57,18 +64,20 @@ def expectation(
     smooth = smooth_of(function, breaks, mean.dtype)
     if smooth:
         return moments_of_smooth(smooth, mean, var)
+    function, limit = rest.about(mean) if rest else (function, 0.0)
     shape, rows = mean.shape, flat(mean.shape)
     mean, var = (x.reshape(rows) for x in both(mean, var))
     closed, constants = jax.closure_convert(
         lambda u: function(u.reshape(shape)).reshape(u.shape), mean
     )
     places = tuple(_finite(jnp.asarray(b, mean.dtype), shape).reshape(mean.shape) for b in breaks)
-    first, second = _expectation(closed, mean, var, places, constants)
-    return first.reshape(shape), second.reshape(shape)
+    first, second = _expectation(closed, rest is not None, mean, var, places, constants)
+    return first.reshape(shape) + limit, second.reshape(shape)
 
 
 def _moments(
     function: Callable,
+    deep: bool,
     mean: Array,
     var: Array,
     breaks: Breaks,
@@ -78,21 +87,19 @@ def _moments(
         return function(u, *constants)
 
     first, second = _by_width(
-        mean,
-        var,
-        breaks,
-        lambda m, v: taylor(known, m, v),
-        lambda m, v: Nodes(known, m, v, breaks).moments(),
+        *(mean, var, breaks, _NARROW),
+        lambda m, v: three_nodes(known, m, v),
+        lambda m, v: Nodes(known, m, v, breaks, deep).moments(),
     )
     return first, second
 
 
-_expectation = jax.custom_jvp(_moments, nondiff_argnums=(0,))
+_expectation = jax.custom_jvp(_moments, nondiff_argnums=(0, 1))
 
 
-def _expectation_jvp(function: Callable, primals: tuple, tangents: tuple) -> tuple:
+def _expectation_jvp(function: Callable, deep: bool, primals: tuple, tangents: tuple) -> tuple:
     mean, var, breaks, constants = primals
-    out = _expectation(function, mean, var, breaks, constants)
+    out = _expectation(function, deep, mean, var, breaks, constants)
 
     def known(u: Array) -> Array:
         return function(u, *constants)
@@ -100,23 +107,21 @@ def _expectation_jvp(function: Callable, primals: tuple, tangents: tuple) -> tup
     moved = [jnp.zeros_like(x) for x in out]
     if not _are_zero(tangents[:2]):
         by = _by_width(
-            mean,
-            var,
-            breaks,
+            *(mean, var, breaks, _NARROW_SLOPES),
             lambda m, v: taylor_slopes(known, m, v),
-            lambda m, v: Nodes(known, m, v, breaks).slopes(),
+            lambda m, v: Nodes(known, m, v, breaks, deep).slopes(),
         )
         dm, dv = map(_instantiated, tangents[:2], primals[:2])
         moved = [by[0] * dm + by[1] * dv, by[2] * dm + by[3] * dv]
     if not _are_zero(tangents[2]):
-        m, v = where(~_is_narrow(mean, var, breaks), mean, var)
-        nodes = Nodes(known, m, v, breaks)
+        m, v = where(~_is_narrow(mean, var, breaks, _NARROW_SLOPES), mean, var)
+        nodes = Nodes(known, m, v, breaks, deep)
         for place, move in zip(breaks, map(_instantiated, tangents[2], breaks), strict=True):
             moved = [m - d * move for m, d in zip(moved, nodes.jump_slopes(place), strict=True)]
     if not _are_zero(tangents[3]):
         moves = list(map(_instantiated, tangents[3], constants))
         rest = jax.jvp(
-            lambda constants: _moments(function, mean, var, breaks, constants),
+            lambda constants: _moments(function, deep, mean, var, breaks, constants),
             (constants,),
             (moves,),
         )[1]
@@ -128,17 +133,17 @@ _expectation.defjvp(_expectation_jvp, symbolic_zeros=True)
 
 
 def _by_width(
-    mean: Array, var: Array, breaks: Breaks, narrow: Form, wide: Form
+    mean: Array, var: Array, breaks: Breaks, least: float, narrow: Form, wide: Form
 ) -> tuple[Array, ...]:
     """Each form where it holds."""
-    is_narrow = _is_narrow(mean, var, breaks)
+    is_narrow = _is_narrow(mean, var, breaks, least)
     expanded = narrow(*where(is_narrow, mean, var, 0.0))
     return chosen(is_narrow, expanded, wide(*where(~is_narrow, mean, var)))
 
 
-def _is_narrow(mean: Array, var: Array, breaks: Breaks) -> Array:
-    """Where it is Taylor's theorem: the function bends nowhere near, or the mean has no digits."""
-    narrow = narrow_enough(mean, var, _NARROW)
+def _is_narrow(mean: Array, var: Array, breaks: Breaks, least: float) -> Array:
+    """Where it is `narrow`: the function bends nowhere near, or the mean has no digits."""
+    narrow = narrow_enough(mean, var, least)
     near = 64 * var
     for place in breaks:
         away = jnp.square(place - mean)

@@ -174,7 +174,7 @@ def _raised(moments: Moments, by: Array | float) -> Moments:
 def _wide(smooth: Smooth, mean: Array, var: Array) -> FixedNodes | Nodes:
     if smooth.fixed:
         return FixedNodes(smooth.fixed, mean, var)
-    return Nodes(smooth.function, mean, var, (), rolled=True)
+    return Nodes(smooth.function, mean, var, (), deep=True, rolled=True)
 
 
 def _is_narrow(smooth: Smooth, mean: Array, var: Array, part: float) -> Array:

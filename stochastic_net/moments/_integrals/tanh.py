@@ -36,7 +36,7 @@ def hyperbolic_tangent(mean: Array, var: Array) -> Moments:
 
 @functools.cache
 def _smooth(dtype: DTypeLike) -> Smooth | None:
-    found = smooth_of(lambda u: _above(u, jnp.zeros_like(u)), (), dtype)
+    found = smooth_of(lambda u: above(u, jnp.zeros_like(u)), (), dtype)
     return found and dataclasses.replace(
         found,
         rule=found.rule._replace(tails=()),  # tanh itself has none
@@ -48,18 +48,18 @@ def _smooth(dtype: DTypeLike) -> Smooth | None:
 
 def _pivot(mean: Array) -> tuple[Function, Array]:
     less = jnp.where(mean < _FAR, 0, 1).astype(mean.dtype)
-    return lambda u: _above(u, less), less - 1
+    return lambda u: above(u, less), less - 1
 
 
 @jax.custom_jvp
 @jax.jit  # traced once
-def _above(u: Array, less: Array) -> Array:
+def above(u: Array, less: Array) -> Array:
     """The hyperbolic tangent where `less` is 1, and 1 more where it is 0."""
     w = exp_less(2 * u, less)
     return (2 - less) * (w / (w + (1 + less)))
 
 
-@_above.defjvp
+@above.defjvp
 def _above_jvp(primals, tangents):
-    x, less = _above(*primals), primals[1]
+    x, less = above(*primals), primals[1]
     return x, (x + less) * (2 - less - x) * tangents[0]

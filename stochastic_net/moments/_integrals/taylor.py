@@ -1,6 +1,6 @@
-r"""E and Var of a function of a narrow Gaussian, and their derivatives, by Taylor's theorem.
+r"""The derivatives of E and Var of a function of a narrow Gaussian, by Taylor's theorem.
 
-Few digits of f change over a narrow Gaussian; its derivatives keep theirs. With Parseval's identity
+With Parseval's identity
 
   Var f = sum_k (s^k E f^(k))^2 / k! = v (E f')^2 + v^2 (E f'')^2 / 2 + ...,
 
@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
-from stochastic_net.moments._integrals.precision import Moments
 
 Function = Callable[[Array], Array]
 
@@ -29,15 +28,8 @@ class Slopes(NamedTuple):
     var_by_var: Array
 
 
-def taylor(function: Function, mean: Array, var: Array) -> Moments:
-    """E f and Var f, but for terms of the order of var^2 and var^3."""
-    first, second, third = _derivatives(function, 3)(mean)
-    slope, bend = first + 0.5 * var * third, var * second
-    return function(mean) + 0.5 * bend, var * jnp.square(slope) + 0.5 * jnp.square(bend)
-
-
 def taylor_slopes(function: Function, mean: Array, var: Array) -> Slopes:
-    """Their derivatives."""
+    """Those of E f and Var f, but for terms of the order of var^2 and var^3."""
     first, second, third, fourth = _derivatives(function, 4)(mean)
     slope, bend = first + 0.5 * var * third, second + 0.5 * var * fourth
     return Slopes(

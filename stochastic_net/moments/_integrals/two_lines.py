@@ -20,6 +20,8 @@ class TwoLines:
     def moments(self, mean: Array, var: Array) -> Moments:
         """E and Var for u ~ N(mean, var), as a_- u + b_- + (d u + j) 1(u > 0)."""
         (slope, intercept), (more, jump) = self.below, self.above
+        if all(isinstance(x, float) and x == 0.0 for x in (intercept, more, jump)):
+            return _scaled(-slope, *relu(-mean, var))
         more, jump = more - slope, jump - intercept
         if isinstance(jump, float) and jump == 0.0 and slope == intercept == 0.0:
             return _scaled(more, *relu(mean, var))

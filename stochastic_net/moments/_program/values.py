@@ -18,6 +18,7 @@ from jax.typing import ArrayLike
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._integrals.precision import Form, Moments, rounded, wide
 from stochastic_net.moments._integrals.quadrature import Function, expectation
+from stochastic_net.moments._integrals.rest import Rest
 from stochastic_net.moments._program.no_rule import NoRule
 from stochastic_net.moments._program.tape import asking, node, variance
 
@@ -138,7 +139,8 @@ class Elementwise:
 
     `closed` maps E u and Var u to E and Var of function(u), where that is known; `breaks` are the
     places u where the function is known to have a kink or a jump, and `clipped` says that between
-    them it is u itself or constant. `question` is what the function asks of u, if it asks no more.
+    them it is u itself or constant. `question` is what the function asks of u, if it asks no more;
+    `rest` is the function less a limit of it.
     """
 
     def __init__(
@@ -149,9 +151,11 @@ class Elementwise:
         breaks: tuple[ArrayLike, ...] = (),
         clipped: bool = False,
         question: Question | None = None,
+        rest: Rest | None = None,
     ) -> None:
         self.line, self.function, self.closed = line, function, closed
         self.breaks, self.clipped, self.question = breaks, clipped or function is None, question
+        self.rest = rest
         self._moments: Moments | None = None
 
     @property
@@ -197,7 +201,8 @@ class Elementwise:
         def widely(u: Array) -> Array:
             return function(u.astype(narrow)).astype(wide)
 
-        return expectation(widely, mean, var, self.breaks)
+        rest = self.rest if mean.dtype == self.dtype else None
+        return expectation(widely, mean, var, self.breaks, rest)
 
     def _bent(self, function: Function, mean: Array, var: Array) -> Moments:
         like = mean

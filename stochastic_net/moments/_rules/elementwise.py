@@ -29,6 +29,7 @@ from stochastic_net.moments._rules import closed_forms
 from stochastic_net.moments._rules.bounds import clipped
 from stochastic_net.moments._rules.cases import question_of, select
 from stochastic_net.moments._rules.independent import independent
+from stochastic_net.moments._rules.limits import is_at_zero, moved, rest_of
 from stochastic_net.moments._rules.origins import Cast, is_never_less, sum_of_exponentials, widen
 from stochastic_net.moments._rules.softmax import LogSumExp
 
@@ -144,8 +145,12 @@ def _affine(x: Elementwise, scale: Array | float, shift: Array | float) -> Eleme
     if x.function is None:
         return Elementwise(x.line.then(scale, shift))
     inner = x.function
-    moved = x.closed and closed_forms.moved(x.closed, scale, shift)
-    return Elementwise(x.line, lambda u: scale * inner(u) + shift, moved, x.breaks)
+    closed = x.closed and closed_forms.moved(x.closed, scale, shift)
+    rest = x.rest and moved(x.rest, scale, shift)
+    if rest and is_at_zero(rest):
+        whole = rest.function
+        return Elementwise(x.line, lambda u: whole(u, jnp.zeros_like(u)), closed, x.breaks)
+    return Elementwise(x.line, lambda u: scale * inner(u) + shift, closed, x.breaks, rest=rest)
 
 
 def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
@@ -175,6 +180,7 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
         breaks,
         clip is not None,
         question_of(eqn, operands),
+        rest_of(eqn, operands, parts) if len(lines) == 1 else None,
     )
 
 
