@@ -95,9 +95,6 @@ Those of mean and variance are relative where the truth is above 1e-32; those of
 mean and variance are in units of what is natural for them (`--help`). The last column counts
 negative variances and derivatives that are infinite or NaN.
 
-For the tail of gelu, x e^(-x^2/2), its few nodes are too few; elu has no digits where it is rounded
-to -1.
-
 | | mean | variance | derivatives | faults in {count:.0e} |
 | --- | --- | --- | --- | --- |
 """
