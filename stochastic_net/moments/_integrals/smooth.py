@@ -126,10 +126,12 @@ def _moments_jvp(smooth: Smooth, primals: Moments, tangents: Moments) -> tuple[M
 
 @partial(jax.jit, static_argnums=0)
 def _moments(smooth: Smooth, mean: Array, var: Array) -> tuple[Array, ...]:
-    """Of which no derivative is taken: a form may be asked where it does not hold."""
-    narrow = _about(smooth, mean, lambda function: three_nodes(function, mean, var))
-    middle = _about(smooth, mean, lambda f: FewNodes(f, smooth.rule, mean, var).moments())
-    near = both(*chosen(_is_narrow(smooth, mean, var, _NARROW), narrow, middle))
+    is_narrow, is_wide = _is_narrow(smooth, mean, var, _NARROW), var > smooth.rule.reach**2
+    m0, v0 = where(is_narrow, mean, var, 0.0)  # asked elsewhere, either form is slower
+    m1, v1 = where(~(is_narrow | is_wide), mean, var)
+    narrow = _about(smooth, m0, lambda function: three_nodes(function, m0, v0))
+    middle = _about(smooth, m1, lambda f: FewNodes(f, smooth.rule, m1, v1).moments())
+    near = both(*chosen(is_narrow, narrow, middle))
     return mend(partial(_with_wide_moments, smooth), smooth.rule.reach**2, mean, var, near)
 
 
