@@ -196,13 +196,12 @@ class Elementwise:
 
         narrow, wide = self.dtype, mean.dtype
         if narrow == wide:
-            return expectation(function, mean, var, self.breaks)
+            return expectation(function, mean, var, self.breaks, self.rest)
 
         def widely(u: Array) -> Array:
             return function(u.astype(narrow)).astype(wide)
 
-        rest = self.rest if mean.dtype == self.dtype else None
-        return expectation(widely, mean, var, self.breaks, rest)
+        return expectation(widely, mean, var, self.breaks)
 
     def _bent(self, function: Function, mean: Array, var: Array) -> Moments:
         like = mean
