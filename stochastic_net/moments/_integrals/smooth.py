@@ -31,7 +31,7 @@ from stochastic_net.random._fence import both
 Form: TypeAlias = Callable[[Array, Array], tuple[Array, ...]]
 Pivot: TypeAlias = Callable[[Array], tuple[Function, Array]]
 
-_NARROW = 1 / 8  # the part of the reach of few nodes below which it is three
+_NARROW = 1 / 12  # the part of the reach of few nodes below which it is three
 _NARROW_SLOPES = 1 / 20  # and, for derivatives, Taylor's theorem
 _GENTLE = 0.2  # the change of log |f| over a deviation below which it may be either
 _DIGITS = 2e-5  # or below this part of the mean: nodes would be rounded to few places
