@@ -84,9 +84,9 @@ def test_bessel_functions_and_half_angles():
     moderate = kappa < 1e4  # beyond, 1 - I_1 / I_0 cancels in scipy's
     wide = kappa[moderate].astype(float)
     expected = 1 - scipy.special.i1e(wide) / scipy.special.i0e(wide)
-    np.testing.assert_allclose(dispersion(jnp.asarray(kappa[moderate])), expected, rtol=2e-6)
+    np.testing.assert_allclose(dispersion(jnp.asarray(kappa[moderate])), expected, rtol=1e-6)
     far = jnp.asarray(kappa[~moderate])
-    np.testing.assert_allclose(dispersion(far) * far, 0.5 + 1 / (8 * far), rtol=2e-6)
+    np.testing.assert_allclose(dispersion(far) * far, 0.5 + 1 / (8 * far), rtol=1e-6)
     t = np.linspace(0, np.pi, 5001).astype(np.float32)
     wide = t.astype(float)
     np.testing.assert_allclose(sin_half(jnp.asarray(t)), np.sin(wide / 2), rtol=2e-7)

@@ -8,7 +8,7 @@ from stochastic_net._types import Array
 from stochastic_net.random._chebyshev import half_line_series
 from stochastic_net.random._elementary import inverse_root, reciprocal
 
-_SCALE = 5.0  # where float32 has the fewest terms, and Horner's scheme for both
+_SCALE = 5.0  # where float32 has the fewest terms
 # In Chebyshev polynomials of (kappa - 5) / (kappa + 5), from 50 digits:
 # (1 + kappa)^(1/2) e^-kappa I_0(kappa), as far as float32 needs it,
 _I0 = np.array(
@@ -108,7 +108,7 @@ def scaled_i0(kappa: Array) -> Array:
 
 
 def dispersion(kappa: Array) -> Array:
-    """1 - I_1(kappa) / I_0(kappa), which is 1 - E cos Z; float32 has 6 digits."""
+    """1 - I_1(kappa) / I_0(kappa), which is 1 - E cos Z of the von Mises law."""
     gap = half_line_series(_GAP, _SCALE, kappa)
     if kappa.dtype != jnp.float32:
         return gap / ((1 + kappa) * jnp.sqrt(1 + kappa) * i0e(kappa))

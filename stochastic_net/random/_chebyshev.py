@@ -6,7 +6,7 @@ import numpy as np
 from stochastic_net._types import Array
 from stochastic_net.random._elementary import polynomial, reciprocal
 
-_TAME = 4.0  # times the largest of Chebyshev's coefficients
+_TAME = 2.0  # times the largest of Chebyshev's coefficients
 
 
 def half_line_series(coefficients: np.ndarray, scale: float, x: Array) -> Array:
