@@ -145,9 +145,8 @@ def main() -> None:
     for name, candidate in (("fitted", rule), ("Gauss-Legendre", gaussian)):
         e = abs(np.asarray(unseen(jnp.asarray(candidate))))
         print(f"{name}: 99 % below {np.quantile(e, 0.99):.1e}, all below {e.max():.1e}")
-    order = np.argsort(rule[: options.nodes])
-    for part in np.split(rule, 2):
-        print(", ".join(f"{v:.9f}" for v in part[order]))
+    for node, weight in sorted(zip(*np.split(rule, 2), strict=True)):
+        print(f"({node:.9f}, {weight:.9f}),")
 
 
 if __name__ == "__main__":
