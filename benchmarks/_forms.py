@@ -124,6 +124,12 @@ def gelu_by_tanh(x):
     return x * logistic(2 * a * (x + b * x**3))
 
 
+def selu(x):
+    """With the constants that float32 has of it."""
+    alpha, scale = (mp.mpf(float(np.float32(c))) for c in (1.6732632423543772, 1.0507009873554805))
+    return scale * (x if x > 0 else alpha * mp.expm1(x))
+
+
 @dataclasses.dataclass
 class Form:
     """`ours` takes as many arguments as there are Gaussians."""
@@ -163,6 +169,7 @@ FORMS = {
     "mish": of_one(jax.nn.mish, lambda x: x * mp.tanh(softplus(x))),
     "log-sigmoid": of_one(jax.nn.log_sigmoid, lambda x: -softplus(-x)),
     "elu": of_one(jax.nn.elu, lambda x: x if x > 0 else mp.expm1(x)),
+    "selu": of_one(jax.nn.selu, selu),
     "celu": of_one(jax.nn.celu, lambda x: x if x > 0 else mp.expm1(x)),
     "exp": Form(jnp.exp, partial(closed, exponential), where_exponentials_are),
     "sin": Form(jnp.sin, partial(closed, partial(wave, mp.sin, mp.cos))),

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
+import scipy.stats
 from _dice import RNG, single, the_same_numbers  # noqa: F401
 
 import stochastic_net as sn
@@ -157,3 +158,16 @@ def test_float64():
         assert got.mean.dtype == jnp.float64
         truth = [float(exact_relu(m, v)[0]) for m, v in ((0.3, 0.5), (-4.0, 2.0))]
         chex.assert_trees_all_close(got.mean, np.array(truth), rtol=1e-13)
+
+
+def test_a_kink_is_seen_by_the_narrowest_gaussian():
+    """Where selu is two lines."""
+    mean, std = np.array([-2.6e-6, -1.2e-5, 1e-7, -3e-9]), np.array([2.4e-6, 6.5e-6, 3e-8, 1e-9])
+    scale, alpha = 1.0507009873554805, 1.6732632423543772
+    above, density = scipy.stats.norm.cdf(mean / std), std * scipy.stats.norm.pdf(mean / std)
+    first, square = mean * above + density, (mean**2 + std**2) * above + mean * density
+    truth = scale * (first + alpha * (mean - first))
+    second = scale**2 * (square + alpha**2 * (mean**2 + std**2 - square))
+    got = sn.propagate(jax.nn.selu)(sn.Gaussian.from_std(*map(jnp.float32, (mean, std))))
+    np.testing.assert_allclose(got.mean, truth, rtol=3e-5)
+    np.testing.assert_allclose(got.var, second - truth**2, rtol=6e-5)

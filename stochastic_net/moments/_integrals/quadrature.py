@@ -47,7 +47,7 @@ from stochastic_net.random._fence import both
 
 _NARROW = 1e-2  # the deviation below which it is three nodes
 _NARROW_SLOPES = 3e-3  # and, for derivatives, Taylor's theorem
-_POINT = 1e-5  # the deviation where a Gaussian is a point beside a kink
+_POINT = 1e-5  # the part of the mean where a Gaussian is a point beside a kink
 
 
 def expectation(
@@ -147,7 +147,7 @@ def _is_narrow(mean: Array, var: Array, breaks: Breaks, least: float) -> Array:
     near = 64 * var
     for place in breaks:
         away = jnp.square(place - mean)
-        seen = var > jnp.square(_POINT * (1 + jnp.abs(mean)))
+        seen = var > jnp.square(_POINT * mean)
         narrow &= ~(seen & (away < near))
     return narrow
 
