@@ -5,3 +5,4 @@ from stochastic_net.moments._rules import elementwise as elementwise
 from stochastic_net.moments._rules import extremes as extremes
 from stochastic_net.moments._rules import linear as linear
 from stochastic_net.moments._rules import products as products
+from stochastic_net.moments._rules import scan as scan
