@@ -10,10 +10,17 @@ import pytest
 INSIDE = "STOCHASTIC_NET_TESTS_LEG"  # set in the process of a leg, which starts no legs itself
 TESTS = pathlib.Path(__file__).parent
 
+GAUSSIAN = ("draws", "functions", "values")
 LEGS = {  # the environment of the process, and the tests it runs: files, and a choice among them
     "float64": (
         {"JAX_ENABLE_X64": "1"},
-        ["test_random.py", "test_distributions.py"],
+        [
+            "test_random.py",
+            "test_gaussian_draws.py",
+            "test_gaussian_functions.py",
+            "test_gaussian_values.py",
+            "test_trees_of_distributions.py",
+        ],
         "normal_is or half or draw_and_gradient or exact or arithmetic or pytree or tree_is",
     ),
     "no fused multiply-add": (
