@@ -13,6 +13,8 @@ from _laws import log_density
 import stochastic_net as sn
 import stochastic_net.distributions as d
 
+pytestmark = pytest.mark.law
+
 DRAWS = 20_000
 kl = jax.jit(sn.kl)
 DIVERGENCES = {  # families, and settings of q beside the ordinary ones of p

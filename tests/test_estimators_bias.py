@@ -9,6 +9,8 @@ from _estimators import BIASED, LOGITS, WEIGHTS, cells, close, table, value_and_
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 E, D = sn.estimators, sn.distributions
 
 

@@ -14,6 +14,8 @@ from _estimators import HIGH, gaussian_half_square, half_square
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 E, D = sn.estimators, sn.distributions
 
 

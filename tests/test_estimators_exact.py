@@ -22,6 +22,8 @@ from _estimators import (
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 E, D = sn.estimators, sn.distributions
 
 

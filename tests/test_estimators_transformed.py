@@ -8,6 +8,8 @@ from _estimators import TABLE, function, problem, table
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 E, D = sn.estimators, sn.distributions
 
 

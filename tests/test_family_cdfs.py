@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from _families import EPS, LARGEST, TINY, continuous, discrete, exact, values
 
+pytestmark = pytest.mark.law
+
 
 @continuous
 def test_cdf_and_icdf(row):

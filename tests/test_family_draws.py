@@ -13,6 +13,8 @@ import pytest
 from _families import EPS, exact, precision, table
 from _laws import BinaryConcrete, Kumaraswamy
 
+pytestmark = pytest.mark.law
+
 DRAWS = 20_000
 
 

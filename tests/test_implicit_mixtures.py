@@ -13,6 +13,8 @@ from _truth import truth
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 # Mixtures: weights, and components of which each is a row of parameters.
 GAUSSIANS = [
     ([0.0, 0.0], [-1.0, 1.5], [1.0, 0.5]),

@@ -12,6 +12,8 @@ import scipy.optimize
 import scipy.stats
 from _vectors import FAMILIES, LOGITS, MEANS, VARS, D, a, check_mean, draws_gradient, pair
 
+pytestmark = pytest.mark.law
+
 MIXTURES = {
     "gaussian": lambda: D.Mixture(a(LOGITS, "float32"), pair()),
     "laplace": lambda: D.Mixture(

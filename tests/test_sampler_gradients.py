@@ -14,6 +14,8 @@ from _samplers import FALSE_ALARM, SAMPLERS, sampler
 import stochastic_net as sn
 from stochastic_net.random._beta_gradient import logit_beta_derivative
 
+pytestmark = pytest.mark.law
+
 TESTS = {
     "sin": np.sin,
     "bounded": lambda x: x / (1 + abs(x)),

@@ -11,6 +11,8 @@ from jax.test_util import check_grads
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 mp.mp.dps = 50
 
 

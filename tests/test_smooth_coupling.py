@@ -13,6 +13,8 @@ from jax.flatten_util import ravel_pytree
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 D = sn.distributions
 LOW = [[1.0, 0.0], [0.4, 0.5]]
 WEIGHTS = [0.3, -0.5]

@@ -17,6 +17,8 @@ from _vectors import FAMILIES, LOGITS, MU, D, check, check_mean, families, preci
 
 from stochastic_net.distributions import _height
 
+pytestmark = pytest.mark.law
+
 N = 200_000
 
 

@@ -18,6 +18,8 @@ from _vectors import FAMILIES, MU, D, a, check_mean, draws_gradient, precision, 
 
 from stochastic_net.distributions import _height
 
+pytestmark = pytest.mark.law
+
 GAUSSIAN_TESTS = {
     "product": (
         lambda x: x[0] * x[1] + x[2] * x[2],
