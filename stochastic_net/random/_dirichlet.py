@@ -15,6 +15,8 @@ from stochastic_net.random._gamma import gamma_parts
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
 
+_LIFT = 8.0  # a body is hardly ever below e^-8
+
 
 def dirichlet(
     key: Key,
@@ -76,11 +78,12 @@ def dirichlet(
 def _dirichlet(key: Key, alpha: Array) -> Array:
     info = jnp.finfo(alpha.dtype)
     body, log_boost = gamma_parts(key, lax.stop_gradient(alpha), smooth=False)
-    # The largest entry has weight body: the sum neither underflows nor overflows.
+    # The largest entry has weight body e^_LIFT: the sum neither underflows nor overflows, and a
+    # weight underflows only where its entry does.
     size = jnp.log(body) + log_boost
     largest = size == size.max(0, keepdims=True)
     reference = jnp.where(largest, log_boost, -jnp.inf).max(0, keepdims=True)
-    weight = body * jnp.exp(log_boost - reference)
+    weight = body * jnp.exp(log_boost - reference + _LIFT)
     x = weight / _total(weight)
     if alpha.shape[0] == 1:
         return jnp.ones_like(alpha)
