@@ -10,7 +10,7 @@ from jax.typing import ArrayLike, DTypeLike
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
 from stochastic_net.random._beta_gradient import logit_beta_derivatives
-from stochastic_net.random._gamma import gamma_parts
+from stochastic_net.random._gamma import gamma_parts, scaled
 from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
@@ -100,18 +100,18 @@ def _beta(key: Key, a: Array, b: Array, smooth: bool) -> Array:
 @partial(jax.jit, static_argnums=3)
 def _f(key: Key, dfnum: Array, dfden: Array, smooth: bool) -> Array:
     info = jnp.finfo(dfnum.dtype)
-    ratio = _ratio(key, 0.5 * dfnum, 0.5 * dfden, smooth) * lax.stop_gradient(dfden / dfnum)
+    ratio = _ratio(key, 0.5 * dfnum, 0.5 * dfden, smooth, lax.stop_gradient(dfden / dfnum))
     return _move_f(jnp.clip(ratio, info.tiny, info.max), dfnum, dfden)
 
 
-def _ratio(key: Key, a: Array, b: Array, smooth: bool) -> Array:
-    """Gamma(a) / Gamma(b), with the parts that may underflow divided as logarithms."""
+def _ratio(key: Key, a: Array, b: Array, smooth: bool, unit: Array | float = 1.0) -> Array:
+    """unit * Gamma(a) / Gamma(b), with the parts that may underflow divided as logarithms."""
     a, b = lax.stop_gradient((a, b))
     if smooth:
-        return jnp.exp(logit_beta_quantile(key, a, b))
+        return scaled(jnp.broadcast_to(unit, a.shape), logit_beta_quantile(key, a, b))
     top_key, bottom_key = jax.random.split(key)
     top, bottom = gamma_parts(top_key, a, smooth), gamma_parts(bottom_key, b, smooth)
-    return top.body / bottom.body * jnp.exp(top.log_boost - bottom.log_boost)
+    return scaled(unit * top.body / bottom.body, top.log_boost - bottom.log_boost)
 
 
 @moving

@@ -11,11 +11,11 @@ from stochastic_net.random._arguments import arguments, inside, positive
 from stochastic_net.random._beta import beta
 from stochastic_net.random._beta_gradient import logit_beta_derivative
 from stochastic_net.random._fence import once
-from stochastic_net.random._gamma import gamma_parts
+from stochastic_net.random._gamma import gamma_parts, scaled
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
 
-_LIFT = 8.0  # a body is hardly ever below e^-8
+_LIFT = 4096.0  # a body is hardly ever below one part in this
 
 
 def dirichlet(
@@ -78,12 +78,12 @@ def dirichlet(
 def _dirichlet(key: Key, alpha: Array) -> Array:
     info = jnp.finfo(alpha.dtype)
     body, log_boost = gamma_parts(key, lax.stop_gradient(alpha), smooth=False)
-    # The largest entry has weight body e^_LIFT: the sum neither underflows nor overflows, and a
+    # The largest entry has weight _LIFT * body: the sum neither underflows nor overflows, and a
     # weight underflows only where its entry does.
     size = jnp.log(body) + log_boost
     largest = size == size.max(0, keepdims=True)
     reference = jnp.where(largest, log_boost, -jnp.inf).max(0, keepdims=True)
-    weight = body * jnp.exp(log_boost - reference + _LIFT)
+    weight = scaled(_LIFT * body, log_boost - reference)
     x = weight / _total(weight)
     if alpha.shape[0] == 1:
         return jnp.ones_like(alpha)

@@ -180,6 +180,12 @@ class Parts(NamedTuple):
     log_boost: Array
 
 
+def scaled(body: Array, log_scale: Array) -> Array:
+    """body * e^log_scale, in two halves: e^log_scale alone may be no normal number."""
+    half = jnp.exp(log_scale / 2)
+    return body * half * half
+
+
 def gamma_parts(key: Key, a: Array, smooth: bool) -> Parts:
     """Draw Gamma(a, 1), without derivatives: as a quantile where it is to be smooth in a."""
     if smooth:
@@ -213,7 +219,7 @@ def _cube(words: Stream, n: Array, d: Array) -> Array:
 @partial(jax.jit, static_argnums=2)
 def _gamma(key: Key, a: Array, smooth: bool) -> Array:
     body, log_boost = gamma_parts(key, lax.stop_gradient(a), smooth)
-    return _move(jnp.maximum(body * jnp.exp(log_boost), jnp.finfo(a.dtype).tiny), a)
+    return _move(jnp.maximum(scaled(body, log_boost), jnp.finfo(a.dtype).tiny), a)
 
 
 @partial(jax.jit, static_argnums=2)
@@ -226,7 +232,7 @@ def _loggamma(key: Key, a: Array, smooth: bool) -> Array:
 def _inverse_gamma(key: Key, a: Array, smooth: bool) -> Array:
     body, log_boost = gamma_parts(key, lax.stop_gradient(a), smooth)
     info = jnp.finfo(a.dtype)
-    return _move_inverse(jnp.clip(jnp.exp(-log_boost) / body, info.tiny, info.max), a)
+    return _move_inverse(jnp.clip(scaled(1 / body, -log_boost), info.tiny, info.max), a)
 
 
 @partial(jax.jit, static_argnums=2)

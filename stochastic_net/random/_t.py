@@ -9,7 +9,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments, positive
-from stochastic_net.random._gamma import gamma_parts, loggamma
+from stochastic_net.random._gamma import gamma_parts, loggamma, scaled
 from stochastic_net.random._implicit import finite, moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
@@ -68,7 +68,7 @@ def _t(key: Key, df: Array) -> Array:
     normal, gamma_key = _normal(key, df)
     half = 0.5 * lax.stop_gradient(df)
     body, log_boost = gamma_parts(gamma_key, half, smooth=False)
-    return _move(finite(normal * jnp.sqrt(half / body) * jnp.exp(-0.5 * log_boost)), df)
+    return _move(finite(scaled(normal * jnp.sqrt(half / body), -0.5 * log_boost)), df)
 
 
 @jax.jit
