@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 from _families import EPS, TINY, exact, nodes, table, values
 from _laws import Law, log_density
 
@@ -156,3 +157,14 @@ def measure(dist, x, with_cdf):
     log_prob, pullback = jax.vjp(lambda dist, x: dist.log_prob(x), dist, x)
     cdf = dist.cdf(x) if with_cdf else None
     return dist.support.contains(x), log_prob, cdf, pullback(jnp.ones_like(log_prob))
+
+
+def test_a_draw_at_the_end_of_float32_has_a_density_and_a_mass():
+    """t / sqrt(df) is no float32 there."""
+    z = np.float32([1e25, 1e38, np.finfo(np.float32).max])
+    dist, law = d.StudentT(jnp.float32(0.05)), scipy.stats.t(np.float32(0.05).astype(float))
+    log_prob, slope = jax.vmap(jax.value_and_grad(type(dist).log_prob, 1), (None, 0))(dist, z)
+    np.testing.assert_allclose(log_prob, law.logpdf(z.astype(float)), rtol=1e-6)
+    np.testing.assert_allclose(slope, -1.05 / z, rtol=1e-5, atol=TINY)
+    np.testing.assert_allclose(1 - exact(dist.cdf(z)), law.sf(z.astype(float)), rtol=2e-5)
+    np.testing.assert_allclose(dist.cdf(-z), law.sf(z.astype(float)), rtol=5e-6)

@@ -45,14 +45,14 @@ def t_below(df: Array, t: Array) -> Array:
 
 def t_two_sided(df: Array, t: Array) -> tuple[Array, Array]:
     """P(-t < T < t) and the rest for t >= 0, for t^2 / (df + t^2) ~ Beta(1/2, df/2)."""
-    return tails(jnp.full_like(df, 0.5), 0.5 * df, share_of_odds(t / jnp.sqrt(df)))
+    return tails(jnp.full_like(df, 0.5), 0.5 * df, share_of_odds(t, jnp.sqrt(df)))
 
 
 def log_t_density(df: Array, t: Array) -> Array:
     """The log-density of Student's t; digits and all the normal one for many degrees of freedom."""
     half = 0.5 * df
     size = 0.5 * LOG_2PI - lgamma_increment(half)
-    return -(half + 0.5) * log1p_square(t / jnp.sqrt(df)) - size
+    return -(half + 0.5) * log1p_square(t, jnp.sqrt(df)) - size
 
 
 @moving

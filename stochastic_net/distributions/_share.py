@@ -37,13 +37,13 @@ def share_of_logit(logit: Array) -> Share:
     return _held(jax.nn.sigmoid(logit), jax.nn.sigmoid(-logit), logit, -logit)
 
 
-def share_of_odds(root: Array) -> Share:
-    """Of the square root of x / (1 - x): the square may over- or underflow."""
-    near = root < 1
-    inverse = jnp.where(near, root, 1 / root)
+def share_of_odds(t: Array, unit: Array) -> Share:
+    """Of odds x / (1 - x) = (t / unit)^2: the square and the quotient may over- or underflow."""
+    near = t < unit
+    inverse = jnp.where(near, t / unit, unit / t)
     square = inverse * inverse
     small, large = square / (1 + square), 1 / (1 + square)
-    log_odds = 2 * jnp.log(root)
+    log_odds = 2 * (jnp.log(t) - jnp.log(unit))
     return _held(jnp.where(near, small, large), jnp.where(near, large, small), log_odds, -log_odds)
 
 

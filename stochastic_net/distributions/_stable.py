@@ -24,11 +24,12 @@ def log1mexp(x: Array) -> Array:
     return jnp.where(near, close, jnp.log1p(-jnp.exp(-jnp.where(near, 1.0, x))))
 
 
-def log1p_square(t: Array) -> Array:
-    """log(1 + t^2), also where the square overflows."""
-    far = abs(t) > 1e9
-    square = jnp.where(far, 1.0, t)
-    return jnp.where(far, 2 * jnp.log(jnp.where(far, abs(t), 1.0)), jnp.log1p(square * square))
+def log1p_square(t: Array, unit: Array | float = 1.0) -> Array:
+    """log(1 + (t / unit)^2), also where the square or the quotient overflows."""
+    far = abs(t) > 1e9 * unit
+    quotient = jnp.where(far, 1.0, t) / unit
+    log_quotient = jnp.log(jnp.where(far, abs(t), 1.0)) - jnp.log(unit)
+    return jnp.where(far, 2 * log_quotient, jnp.log1p(quotient * quotient))
 
 
 def power(x: Array, exponent: Array) -> Array:
