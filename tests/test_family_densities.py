@@ -168,3 +168,38 @@ def test_a_draw_at_the_end_of_float32_has_a_density_and_a_mass():
     np.testing.assert_allclose(slope, -1.05 / z, rtol=1e-5, atol=TINY)
     np.testing.assert_allclose(1 - exact(dist.cdf(z)), law.sf(z.astype(float)), rtol=2e-5)
     np.testing.assert_allclose(dist.cdf(-z), law.sf(z.astype(float)), rtol=5e-6)
+
+
+WILD = {  # laws many of whose draws are the first or the last numbers of float32
+    "Beta": d.Beta(0.05, 0.05),
+    "Cauchy": d.Cauchy(0.0, 1e30),
+    "Dirichlet": d.Dirichlet(np.float32([0.01, 0.02])),
+    "Gamma": d.Gamma(0.02, 1.0),
+    "InverseGamma": d.InverseGamma(0.02, 1.0),
+    "Kumaraswamy": d.Kumaraswamy(0.05, 0.05),
+    "LogNormal": d.LogNormal(0.0, 60.0),
+    "Pareto": d.Pareto(1.0, 0.02),
+    "StudentT": d.StudentT(0.05),
+    "Weibull": d.Weibull(1.0, 0.02),
+}
+
+
+@pytest.mark.parametrize("name", WILD)
+def test_a_law_has_a_density_at_its_own_draws(name, key):
+    dist = WILD[name]
+    x = dist.sample(key, (20_000,))
+    log_prob, pullback = jax.vjp(lambda dist: dist.log_prob(x), dist)
+    assert jnp.isfinite(log_prob).all()
+    for slope in jax.tree.leaves(pullback(jnp.full(log_prob.shape, 1 / x.size))):
+        assert jnp.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("a", [(0.05, 0.05), (0.3, 0.6), (1e-3, 4.0)])
+def test_the_density_of_a_share_has_its_digits_down_to_the_smallest_number(a):
+    """n x, of a small sum n of both shapes, is no normal number there."""
+    a = np.float32(a)
+    x = np.float32([1.2e-38, 1e-37, 1e-20, 1e-3, 0.5])
+    truth = scipy.stats.beta(*a.astype(float)).logpdf(x.astype(float))
+    np.testing.assert_allclose(d.Beta(*a).log_prob(x), truth, rtol=2e-6, atol=2e-6)
+    pairs = np.stack([x, 1 - x], -1)
+    np.testing.assert_allclose(d.Dirichlet(a).log_prob(pairs), truth, rtol=2e-6, atol=2e-6)

@@ -17,6 +17,7 @@ from stochastic_net.random._stirling import (
     LOG_2PI,
     bregman_lgamma_less_deviance,
     deviance,
+    deviance_of_share,
     digamma_less_log,
     stirling_error,
 )
@@ -57,7 +58,7 @@ class Beta(Family):
 
     def _log_prob(self, x: Array) -> Array:
         a, b, n = self.concentration1, self.concentration0, self._total()
-        misfit = deviance(a, n * x) + deviance(b, n * (1 - x))
+        misfit = deviance_of_share(a, n, x) + deviance_of_share(b, n, 1 - x)
         error = stirling_error(n) - stirling_error(a) - stirling_error(b)
         return error - misfit + 0.5 * (self._log_share() - LOG_2PI) - jnp.log(x) - jnp.log1p(-x)
 

@@ -14,6 +14,7 @@ from stochastic_net.random._stirling import (
     LOG_2PI,
     bregman_lgamma_less_deviance,
     deviance,
+    deviance_of_share,
     digamma_less_log,
     stirling_error,
 )
@@ -74,7 +75,7 @@ class Dirichlet(Family):
     def _log_prob(self, x: Array) -> Array:
         a, n = self.concentration, self._total()
         error = stirling_error(n[..., 0]) - stirling_error(a).sum(-1)
-        misfit = deviance(a, n * x) + jnp.log(x)
+        misfit = deviance_of_share(a, n, x) + jnp.log(x)
         return error - misfit.sum(-1) + 0.5 * self._log_share()
 
     def _mean(self) -> Array:

@@ -80,6 +80,12 @@ def _deviance_jvp(primals, tangents):
     return deviance(x, m), slope * tangents[0] + ((m - x) / m) * tangents[1]
 
 
+def deviance_of_share(a: Array, n: Array, share: Array) -> Array:
+    """D(a, n share): a share may be a normal number where n share, of a small n, is none."""
+    unit = jnp.minimum(n, 1)  # D(c x, c m) = c D(x, m)
+    return unit * deviance(a / unit, n / unit * share)
+
+
 def log_ratio(x: Array, m: Array) -> Array:
     """log(x / m) for positive x and m, exact where they nearly agree."""
     ratio = x / m
