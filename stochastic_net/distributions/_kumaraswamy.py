@@ -6,6 +6,7 @@ from jax.scipy.special import digamma
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
+from stochastic_net.distributions._moment_ratio import log_moment_ratio
 from stochastic_net.distributions._stable import exp_open, log1mexp
 from stochastic_net.distributions._support import positive, unit_interval
 from stochastic_net.random._stirling import EULER_GAMMA, log_beta
@@ -58,20 +59,16 @@ class Kumaraswamy(Family):
         return jnp.exp(log1mexp(e) / self.concentration1)
 
     def _mean(self) -> Array:
-        return jnp.exp(self._log_moment(1))
+        b = self.concentration0
+        return jnp.exp(jnp.log(b) + log_beta(1 + 1 / self.concentration1, b))
 
     def _var(self) -> Array:
-        spread = jnp.expm1(self._log_moment(2) - 2 * self._log_moment(1))
-        return jnp.square(self._mean()) * spread
+        ratio = log_moment_ratio(1 / self.concentration1, self.concentration0)
+        return jnp.square(self._mean()) * jnp.expm1(ratio)
 
     def _entropy(self) -> Array:
         a, b = self.concentration1, self.concentration0
         return (1 - 1 / b) + (1 - 1 / a) * _harmonic(b) - jnp.log(a) - jnp.log(b)
-
-    def _log_moment(self, order: int) -> Array:
-        """log E z^order = log(b B(1 + order / a, b))."""
-        b = self.concentration0
-        return jnp.log(b) + log_beta(1 + order / self.concentration1, b)
 
 
 def _harmonic(b: Array) -> Array:

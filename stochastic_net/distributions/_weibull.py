@@ -7,6 +7,7 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
+from stochastic_net.distributions._moment_ratio import log_moment_ratio
 from stochastic_net.distributions._stable import exp_open
 from stochastic_net.distributions._support import positive
 from stochastic_net.random._stirling import EULER_GAMMA, log_ratio
@@ -57,9 +58,7 @@ class Weibull(Family):
         return self.scale * jnp.exp(lgamma(1 + 1 / self.concentration))
 
     def _var(self) -> Array:
-        step = 1 / self.concentration
-        spread = jnp.expm1(lgamma(1 + 2 * step) - 2 * lgamma(1 + step))
-        return jnp.square(self._mean()) * spread
+        return jnp.square(self._mean()) * jnp.expm1(log_moment_ratio(1 / self.concentration))
 
     def _entropy(self) -> Array:
         step = 1 / self.concentration
