@@ -170,3 +170,29 @@ def test_divergences_take_numpyro_distributions():
     unknown = dist.Levy(0.0, 1.0)
     assert d.own(unknown) is unknown
     assert sn.sample(unknown, jax.random.key(0)).shape == ()
+
+
+CLOSE = {  # families whose divergence is a difference of large terms, with their parameters
+    "Beta": (d.Beta, (0.05, 3.0)),
+    "Gamma": (d.Gamma, (0.05, 20.0)),
+    "InverseGamma": (d.InverseGamma, (50.0, 1.0)),
+    "Gumbel": (d.Gumbel, (0.3, 0.05)),
+    "VonMises": (d.VonMises, (0.3, 0.5)),
+    "concentrated VonMises": (d.VonMises, (0.3, 1e4)),
+    "Weibull": (d.Weibull, (30.0, 0.05)),
+}
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001, 1.02, 1.04])
+@pytest.mark.parametrize("name", CLOSE)
+def test_nearly_equal_laws_have_a_small_divergence_with_digits(name, factor):
+    """Against float64, which has digits to spare there, at the same float32 parameters."""
+    family, parameters = CLOSE[name]
+    for index in range(len(parameters)):
+        other = [p * (factor if i == index else 1.0) for i, p in enumerate(parameters)]
+        pair = [np.float32(parameters), np.float32(other)]
+        short = sn.kl(*(family(*p) for p in pair))
+        with jax.enable_x64(True):
+            long = sn.kl(*(family(*p.astype(float)) for p in pair))
+        np.testing.assert_allclose(short, long, rtol=5e-3, atol=1e-12)
+        assert short >= 0

@@ -10,7 +10,12 @@ from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._support import positive, real
-from stochastic_net.random._stirling import EULER_GAMMA
+from stochastic_net.random._elementary import exp_less_line
+from stochastic_net.random._stirling import (
+    EULER_GAMMA,
+    bregman_lgamma_less_deviance,
+    deviance,
+)
 
 
 class Gumbel(Family):
@@ -70,5 +75,15 @@ class Gumbel(Family):
 @family_kl_rule(Gumbel, Gumbel)
 def _(p: Gumbel, q: Gumbel) -> Array:
     ratio, shift = p.scale / q.scale, (p.loc - q.loc) / q.scale
-    log_moment = jax.lax.lgamma(1 + ratio) - shift  # of E exp(-(z - q.loc) / q.scale)
-    return EULER_GAMMA * (ratio - 1) - jnp.log(ratio) + shift + jnp.expm1(log_moment)
+    return extreme_value_divergence(ratio, -shift)
+
+
+def extreme_value_divergence(ratio: Array, shift: Array) -> Array:
+    """gamma (ratio - 1) - log(ratio) - shift + e^m - 1 with m = log Gamma(1 + ratio) + shift.
+
+    As a sum of terms >= 0, each of them of second order where the laws are equal.
+    """
+    log_moment = jax.lax.lgamma(1 + ratio) + shift
+    bent = deviance(1 + ratio, two := jnp.full_like(ratio, 2.0))
+    bent = bent + bregman_lgamma_less_deviance(1 + ratio, two)
+    return exp_less_line(log_moment) + bent + deviance(jnp.ones_like(ratio), ratio)

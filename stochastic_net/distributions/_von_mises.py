@@ -2,7 +2,9 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import i0e, i1e
 
 from stochastic_net._types import Array, Key, Shape
@@ -10,7 +12,7 @@ from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._support import interval, nonnegative, real
 from stochastic_net.random import von_mises
-from stochastic_net.random._stirling import LOG_2PI
+from stochastic_net.random._stirling import LOG_2PI, NEAR
 
 
 class VonMises(Family):
@@ -62,11 +64,23 @@ class VonMises(Family):
 
 @family_kl_rule(VonMises, VonMises)
 def _(p: VonMises, q: VonMises) -> Array:
-    spread = circular_variance(p.concentration)
     half_sine = jnp.sin(0.5 * (p.loc - q.loc))
-    size = jnp.log(i0e(q.concentration)) - jnp.log(i0e(p.concentration))
-    turned = 2 * q.concentration * (1 - spread) * half_sine * half_sine
-    return size + (q.concentration - p.concentration) * spread + turned
+    along = 1 - circular_variance(p.concentration)
+    turned = 2 * q.concentration * along * half_sine * half_sine
+    return _bent(q.concentration, p.concentration) + turned
+
+
+def _bent(q: Array, p: Array) -> Array:
+    """log I0(q) - log I0(p) - (q - p) I1(p) / I0(p), by Taylor's theorem where it cancels."""
+    near = abs(q - p) < NEAR[np.dtype(p.dtype)] * (1 + p)
+    step = jnp.where(near, q - p, 0.0)
+
+    def moved(k: Array) -> Array:
+        return -jax.jvp(circular_variance, (k,), (step,))[1]  # (I1 / I0)'(k) step
+
+    first, second = jax.jvp(moved, (p,), (step,))
+    direct = jnp.log(i0e(q)) - jnp.log(i0e(p)) + (q - p) * circular_variance(p)
+    return jnp.where(near, step * (first / 2 + second / 6), direct)
 
 
 def circular_variance(k: Array) -> Array:

@@ -7,6 +7,7 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
+from stochastic_net.distributions._gumbel import extreme_value_divergence
 from stochastic_net.distributions._moment_ratio import log_moment_ratio
 from stochastic_net.distributions._stable import exp_open
 from stochastic_net.distributions._support import positive
@@ -68,6 +69,4 @@ class Weibull(Family):
 @family_kl_rule(Weibull, Weibull)
 def _(p: Weibull, q: Weibull) -> Array:
     ratio, shift = q.concentration / p.concentration, log_ratio(p.scale, q.scale)
-    log_moment = q.concentration * shift + lgamma(1 + ratio)  # of E (z / q.scale)^q.concentration
-    linear = EULER_GAMMA * (ratio - 1) - jnp.log(ratio) - q.concentration * shift
-    return linear + jnp.expm1(log_moment)
+    return extreme_value_divergence(ratio, q.concentration * shift)
