@@ -15,8 +15,6 @@ from stochastic_net.random._gamma import gamma_parts, scaled
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
 
-_LIFT = 4096.0  # a body is hardly ever below one part in this
-
 
 def dirichlet(
     key: Key,
@@ -78,12 +76,10 @@ def dirichlet(
 def _dirichlet(key: Key, alpha: Array) -> Array:
     info = jnp.finfo(alpha.dtype)
     body, log_boost = gamma_parts(key, lax.stop_gradient(alpha), smooth=False)
-    # The largest entry has weight _LIFT * body: the sum neither underflows nor overflows, and a
-    # weight underflows only where its entry does.
-    size = jnp.log(body) + log_boost
-    largest = size == size.max(0, keepdims=True)
-    reference = jnp.where(largest, log_boost, -jnp.inf).max(0, keepdims=True)
-    weight = scaled(_LIFT * body, log_boost - reference)
+    # The largest weight is 1, near enough: the sum neither underflows nor overflows, and a weight
+    # underflows only where its entry does.
+    largest = (jnp.log(body) + log_boost).max(0, keepdims=True)
+    weight = scaled(body, log_boost - largest)
     x = weight / _total(weight)
     if alpha.shape[0] == 1:
         return jnp.ones_like(alpha)
