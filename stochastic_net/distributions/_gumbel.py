@@ -84,6 +84,6 @@ def extreme_value_divergence(ratio: Array, shift: Array) -> Array:
     As a sum of terms >= 0, each of them of second order where the laws are equal.
     """
     log_moment = jax.lax.lgamma(1 + ratio) + shift
-    bent = deviance(1 + ratio, two := jnp.full_like(ratio, 2.0))
-    bent = bent + bregman_lgamma_less_deviance(1 + ratio, two)
-    return exp_less_line(log_moment) + bent + deviance(jnp.ones_like(ratio), ratio)
+    one, two = jnp.ones_like(ratio), jnp.full_like(ratio, 2.0)
+    bent = deviance(1 + ratio, two) + bregman_lgamma_less_deviance(1 + ratio, two)
+    return exp_less_line(log_moment) + bent + deviance(one, ratio)

@@ -2,9 +2,7 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import i0e, i1e
 
 from stochastic_net._types import Array, Key, Shape
@@ -12,7 +10,7 @@ from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._support import interval, nonnegative, real
 from stochastic_net.random import von_mises
-from stochastic_net.random._stirling import LOG_2PI, NEAR
+from stochastic_net.random._stirling import LOG_2PI, bend
 
 
 class VonMises(Family):
@@ -71,16 +69,9 @@ def _(p: VonMises, q: VonMises) -> Array:
 
 
 def _bent(q: Array, p: Array) -> Array:
-    """log I0(q) - log I0(p) - (q - p) I1(p) / I0(p), by Taylor's theorem where it cancels."""
-    near = abs(q - p) < NEAR[np.dtype(p.dtype)] * (1 + p)
-    step = jnp.where(near, q - p, 0.0)
-
-    def moved(k: Array) -> Array:
-        return -jax.jvp(circular_variance, (k,), (step,))[1]  # (I1 / I0)'(k) step
-
-    first, second = jax.jvp(moved, (p,), (step,))
+    """log I0(q) - log I0(p) - (q - p) I1(p) / I0(p)."""
     direct = jnp.log(i0e(q)) - jnp.log(i0e(p)) + (q - p) * circular_variance(p)
-    return jnp.where(near, step * (first / 2 + second / 6), direct)
+    return bend(lambda k: 1 - circular_variance(k), q, p, 1 + p, direct)
 
 
 def circular_variance(k: Array) -> Array:

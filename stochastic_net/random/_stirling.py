@@ -23,7 +23,7 @@ EULER_GAMMA = 0.5772156649015329
 _SERIES = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
 # The relative difference of two parameters below which a divergence is by Taylor's theorem: its
 # fourth order is then as large as what rounding leaves of the formula that cancels.
-NEAR = {np.dtype(np.float32): 0.03, np.dtype(np.float64): 1e-4}
+_NEAR = {np.dtype(np.float32): 0.03, np.dtype(np.float64): 1e-4}
 _SHIFT = {np.dtype(np.float32): (4, 5), np.dtype(np.float64): (10, 8)}  # steps up, terms kept
 # (artanh(v) - v) / v^3 = 1/3 + v^2/5 + v^4/7 + ..., highest power first.
 ARTANH_TAIL = tuple(1.0 / (2 * k + 3) for k in reversed(range(16)))
@@ -136,19 +136,22 @@ def log_binomial(k: Array, n: Array, p: Array, q: Array) -> Array:
 def bregman_lgamma_less_deviance(q: Array, p: Array) -> Array:
     """lgamma(q) - lgamma(p) - (q - p) digamma(p) - D(q, p), which is >= 0 and of order 1."""
     direct = stirling_error(q) - stirling_error(p) - (q - p) * stirling_slope(p)
-    near = abs(q - p) < NEAR[np.dtype(p.dtype)] * p
-    bend = jnp.where(near, bend_at(stirling_error, p, jnp.where(near, q - p, 0.0)), direct)
-    return 0.5 * deviance(jnp.ones_like(q), q / p) + bend
+    return 0.5 * deviance(jnp.ones_like(q), q / p) + bend(stirling_slope, q, p, p, direct)
 
 
-def bend_at(f: Callable[[Array], Array], p: Array, step: Array) -> Array:
-    """f(p + step) - f(p) - step f'(p) by Taylor's theorem, to third order: it does not cancel."""
+def bend(slope: Callable[[Array], Array], q: Array, p: Array, scale: Array, direct: Array) -> Array:
+    """f(q) - f(p) - (q - p) f'(p) for the slope f': `direct`, or by Taylor where that cancels.
 
-    def along(f: Callable[[Array], Array]) -> Callable[[Array], Array]:
-        return lambda x: jax.jvp(f, (x,), (step,))[1]
+    It does where q and p are close on the `scale` on which f changes.
+    """
+    near = abs(q - p) < _NEAR[np.dtype(p.dtype)] * scale
+    step = jnp.where(near, q - p, 0.0)
 
-    second, third = jax.jvp(along(along(f)), (p,), (step,))
-    return second / 2 + third / 6
+    def moved(x: Array) -> Array:
+        return jax.jvp(slope, (x,), (step,))[1]
+
+    first, second = jax.jvp(moved, (p,), (step,))
+    return jnp.where(near, step * (first / 2 + second / 6), direct)
 
 
 def _step(a: Array) -> Array:
