@@ -228,66 +228,6 @@ def test_the_gradient_of_an_adjoint_variance_is_its_own():
                 np.testing.assert_allclose(slope[i], (ends[0] - ends[1]) / 2e-5, rtol=1e-5)
 
 
-def twice(f, x):
-    return lax.scan(lambda c, _: (f(c), None), x, length=2)[0]
-
-
-def test_a_scan_in_a_scan_is_its_steps():
-    x = pair([1.0, -2.0], [0.5, 1.0])
-    step = lambda c: jnp.tanh(c @ jnp.array([[0.5, 1.0], [1.0, 0.5]]))  # noqa: E731
-    rolled = sn.propagate(lambda x: twice(lambda c: twice(step, c), x), "adjoint")(x)
-    unrolled = sn.propagate(lambda x: step(step(step(step(x)))), "adjoint")(x)
-    chex.assert_trees_all_close(rolled, unrolled, rtol=1e-5)
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("covariance", ["adjoint", "full"])
-def test_a_scan_that_is_not_linear_is_its_steps(covariance, reverse):
-    weights = jnp.asarray(single(RNG.normal(size=(3, 3))))
-
-    def cell(h, x):
-        t, number = x
-        return jnp.tanh(h @ weights + number * t), (2 * h, number + 1)
-
-    def rolled(x, numbers):
-        return lax.scan(cell, jnp.zeros(3), (x, numbers), reverse=reverse)
-
-    def unrolled(x, numbers):
-        h, found = jnp.zeros(3), []
-        steps = range(len(x))
-        for k in reversed(steps) if reverse else steps:
-            h, y = cell(h, (x[k], numbers[k]))
-            found.append(y)
-        found = found[::-1] if reverse else found
-        return h, tuple(jnp.stack(ys) for ys in zip(*found, strict=True))
-
-    x, numbers = pair(RNG.normal(size=(4, 3)), np.full((4, 3), 0.3)), jnp.arange(4.0)
-    one, two = (jax.jit(sn.propagate(f, covariance))(x, numbers) for f in (rolled, unrolled))
-    chex.assert_trees_all_close(one, two, rtol=1e-5, atol=1e-6)
-
-
-def test_the_branch_that_is_known_to_be_taken():
-    def f(x):
-        return lax.cond(x.shape[0] > 1, jax.nn.relu, jnp.sin, x)
-
-    x = pair([1.0, 2.0], [1.0, 1.0])
-    got, relu = (sn.propagate(g, "adjoint")(x) for g in (f, jax.nn.relu))
-    chex.assert_trees_all_equal(got, relu)
-
-
-@pytest.mark.parametrize(
-    "f",
-    [
-        lambda x, n: lax.cond(n > 1, jax.nn.relu, jnp.sin, x),
-        lambda x, n: lax.fori_loop(0, n, lambda _, c: jnp.tanh(c), x),
-        lambda x, n: lax.fori_loop(0, n, lambda _, c: twice(jnp.tanh, c), x),
-    ],
-)
-def test_adjoint_refuses_what_is_not_linear_inside_branches_and_loops(f):
-    with pytest.raises(sn.moments.NoRule, match="only what is linear inside it"):
-        jax.jit(sn.propagate(f, "adjoint"))(pair([1.0, 2.0], [1.0, 1.0]), jnp.array(2))
-
-
 # ---- programs ----------------------------------------------------------------------------------
 
 
@@ -338,16 +278,10 @@ def test_pytrees_and_constants_pass_through():
     chex.assert_trees_all_equal(got["constant"], 2 * jnp.ones(1))
 
 
-def test_keyword_arguments_and_scans_of_nothing():
+def test_keyword_arguments():
     x = pair([1.0, 2.0], [1.0, 3.0])
     got = sn.propagate(lambda x, *, scale: x * scale)(x, scale=jnp.full(2, 2.0))
     chex.assert_trees_all_equal(got.var, jnp.array([4.0, 12.0]))
-    for covariance, step in (("diagonal", jnp.add), ("adjoint", lambda c, t: jnp.sin(c + t))):
-        none = sn.propagate(
-            lambda x, step=step: lax.scan(lambda c, t: (step(c, t), c), x[0], x[:0]), covariance
-        )(x)
-        chex.assert_trees_all_equal(none[0].var, jnp.array(1.0))
-        assert {a.shape for a in jax.tree.leaves(none[1])} == {(0,)}
 
 
 @pytest.mark.relaxed  # jax.nn.softmax sums in float32

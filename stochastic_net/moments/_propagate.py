@@ -52,8 +52,8 @@ def propagate(
         element, so take it for few outputs and map it over examples,
         `jax.vmap(propagate(f, "adjoint"))`. "full" keeps all of it on the way, which betters means
         and variances alike: one derivative pass for each random input and each element of what is
-        not linear, and their square in memory; `covariance(f)` has that of the outputs. With both,
-        branches and loops other than a scan have to be linear; "full" writes a scan out.
+        not linear (in a scan, of each step), each as large as what is computed; `covariance(f)` has
+        that of the outputs. With both, branches and loops other than a scan have to be linear.
       otherwise: what to do with an operation that has no rule. None raises `NoRule`; "linearize"
         takes its tangent at the means, one derivative pass an element of its operands; "sample"
         draws its operands `num_samples` times by `key`, a random result with an error of its own,

@@ -11,10 +11,8 @@ paths that part and meet again included. Left out is that two functions of one X
 """
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, TypeAlias
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -47,21 +45,29 @@ class Tape:
         self.rests.append(jnp.where(own < 0, jnp.zeros_like(own), own))
         return mean, var
 
-    def scan(self, step: Step, carry: PyTree, xs: PyTree, **how: Any) -> tuple[PyTree, PyTree]:
-        """`lax.scan` over steps that have nodes: those of all steps are one here."""
-        labels: list[str] = []
+    def scan(
+        self, step: Step, met: "Tape", carry: PyTree, xs: PyTree, **how: Any
+    ) -> tuple[PyTree, PyTree]:
+        """`lax.scan` over steps of which one meets such nodes: those of all steps are one here."""
 
         def recorded(carry: PyTree, x: PyTree) -> tuple[PyTree, tuple]:
-            inner = Tape()
+            inner = self.rehearsal()
             carry, y = step(inner, carry, x)
-            labels[:] = inner.labels
             return carry, (y, inner.variances, inner.rests)
 
         carry, (ys, variances, rests) = lax.scan(recorded, carry, xs, **how)
         self.variances += variances
         self.rests += rests
-        self.labels += labels
+        self.follow(met, how["length"])
         return carry, ys
+
+    def rehearsal(self) -> "Tape":
+        """A tape for a step of a loop to meet its nodes."""
+        return Tape()
+
+    def follow(self, met: "Tape", length: int) -> None:
+        """What a step meets, for so many steps."""
+        self.labels += met.labels
 
     keeps_covariance = False
 
@@ -87,12 +93,11 @@ class Replay(Tape):
         deviation, var = next(self._next)
         return mean + deviation, var
 
-    def scan(self, step: Step, carry: PyTree, xs: PyTree, **how: Any) -> tuple[PyTree, PyTree]:
+    def scan(
+        self, step: Step, met: Tape, carry: PyTree, xs: PyTree, **how: Any
+    ) -> tuple[PyTree, PyTree]:
         """The same loop over the nodes of its steps."""
-        counted = Tape()
-        one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
-        jax.eval_shape(partial(step, counted), carry, one)
-        nodes = [next(self._next) for _ in counted.labels]
+        nodes = [next(self._next) for _ in met.labels]
 
         def replayed(carry: PyTree, x: tuple) -> tuple[PyTree, PyTree]:
             x, nodes = x
