@@ -117,6 +117,66 @@ def test_many_logits(count, std, spread):
     assert abs(total.var / log_sum[1] - 1) < 1e-4
 
 
+@pytest.mark.parametrize(
+    "pair",  # means, deviations
+    [
+        (0.3, -0.2, 1.0, 0.5),
+        (0.0, 0.0, 3.0, 3.0),
+        (2.0, -5.0, 0.1, 4.0),
+        (-40.0, 3.0, 1.0, 10.0),
+        (0.0, 0.0, 0.01, 0.02),
+        (1.0, 2.0, 0.0, 0.5),
+    ],
+)
+def test_logaddexp_of_two_is_exact(pair):
+    means, deviations = single(pair[:2]), single(pair[2:])
+    nodes, mass = np.polynomial.hermite_e.hermegauss(200)
+    mass = np.outer(mass, mass) / mass.sum() ** 2
+    one, two = (m + d * nodes for m, d in zip(means, deviations, strict=True))
+    values = np.logaddexp(one[:, None], two)
+    first = (mass * values).sum()
+    second = (mass * np.square(values - first)).sum()
+    x, y = (
+        sn.Gaussian.from_std(jnp.full(3, m), jnp.full(3, d))
+        for m, d in zip(means, deviations, strict=True)
+    )
+    got = sn.propagate(jnp.logaddexp)(x, y)
+    chex.assert_trees_all_close(got, jax.jit(sn.propagate(jnp.logaddexp))(x, y), rtol=1e-5)
+    chex.assert_trees_all_close(got, jax.vmap(sn.propagate(jnp.logaddexp))(x, y), rtol=1e-5)
+    np.testing.assert_allclose(got.mean, first, rtol=2e-6)
+    np.testing.assert_allclose(got.var, second, rtol=1e-5)
+
+
+def test_logaddexp_of_correlated_values_and_its_gradient():
+    mix = np.array([[1.0, 0.5], [0.3, -1.0]])
+
+    def f(x):
+        x = x @ mix.astype(x.dtype)
+        return jnp.logaddexp(x, x[::-1])[0] + x[1]
+
+    x = sn.Gaussian(jnp.array([0.5, -0.4]), jnp.array([1.0, 0.6]))
+    values = jax.jit(jax.vmap(f))(x.sample(jax.random.key(0), (400_000,)))
+    got = jax.jit(sn.propagate(f, "full"))(x)
+    assert abs(got.mean - values.mean()) < 0.01
+    np.testing.assert_allclose(got.var, values.var(), rtol=0.01)
+    total = jax.jit(lambda m, c="adjoint": sn.propagate(f, c)(sn.Gaussian(m, jnp.ones(2))).var)
+    with jax.enable_x64(True):
+        m = jnp.array([0.5, -0.4])
+        ends = [total(m + s * jnp.array([1e-5, 0.0])) for s in (1, -1)]
+        np.testing.assert_allclose(jax.grad(total)(m)[0], (ends[0] - ends[1]) / 2e-5, rtol=1e-5)
+
+
+def test_what_is_only_called_logaddexp_is_not_taken_for_it():
+    @jax.custom_jvp
+    def logaddexp(x, y):
+        return jnp.maximum(x, y) + 2 * (x - y)
+
+    logaddexp.defjvp(lambda primals, tangents: (logaddexp(*primals), tangents[0]))
+    x, y = (sn.Gaussian(jnp.full(2, m), jnp.ones(2)) for m in (0.0, 1.0))
+    plain = sn.propagate(lambda x, y: jnp.maximum(x, y) + 2 * (x - y))(x, y)
+    chex.assert_trees_all_close(sn.propagate(logaddexp)(x, y), plain, rtol=1e-6)
+
+
 def test_logits_whose_deviations_differ_a_hundredfold():
     mean, var = single([0.0, -20.0]), single([0.01, 100.0])
     p, p_var, _ = exact(mean, var)

@@ -48,7 +48,9 @@ class Rehearsal(Tape):
         """Of a step of a loop."""
         return Rehearsal()
 
-    def follow(self, met: "Rehearsal", length: int) -> None:
+    def follow(  # pyrefly: ignore[bad-override]
+        self, met: "Rehearsal", length: int
+    ) -> None:
         """One R for each step of a loop, of which one is traced if there is none."""
         super().follow(met, length)
         self.weights += [(max(length, 1) * steps, *size) for steps, *size in met.weights]

@@ -14,11 +14,14 @@ from stochastic_net.moments._program.values import Value, is_random
 from stochastic_net.moments._program.watch import CALLS
 from stochastic_net.moments._rules.interpret import interpret
 from stochastic_net.moments._rules.packed import output_flags, pack, runner, settled, unpack
+from stochastic_net.moments._rules.soft_larger import log_add_exp
 
 
 @register("control", *CALLS)
 def call(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
-    """What is called is interpreted too."""
+    """What is called is interpreted too, unless it is known as a whole."""
+    if known := log_add_exp(eqn, operands):
+        return [known]
     names = ("jaxpr", "call_jaxpr", "fun_jaxpr")
     program = next(eqn.params[name] for name in names if name in eqn.params)
     with called_by(eqn):

@@ -44,7 +44,7 @@ def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         return outputs[:carried], outputs[carried:]
 
     how = {name: eqn.params[name] for name in ("length", "reverse", "unroll")}
-    if met and met.labels:
+    if outside and met and met.labels:
         state, ys = outside.scan(step, met, state, steps[2], **how)
     else:
         state, ys = lax.scan(partial(step, None), state, steps[2], **how)
