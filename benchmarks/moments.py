@@ -53,7 +53,7 @@ def trained(name: str, steps: int) -> nnx.Module:
     net = NETWORKS[name](nnx.Rngs(0))
     net.train()
     optimizer = nnx.Optimizer(
-        net, optax.adam(optax.cosine_decay_schedule(2e-3, steps)), wrt=nnx.Param
+        net, optax.adam(optax.cosine_decay_schedule(2e-3, max(steps, 1))), wrt=nnx.Param
     )
 
     @nnx.jit
@@ -255,7 +255,9 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=0.1, help="its deviation (default: 0.1)")
     parser.add_argument("--draws", type=int, default=100_000, help="default: 100000")
     parser.add_argument("--images", type=int, default=4, help="test images drawn from (default: 4)")
-    parser.add_argument("--steps", type=int, default=200, help="of training (default: 200)")
+    parser.add_argument(
+        "--steps", type=int, default=200, help="of training (default: 200); 0: none"
+    )
     parser.add_argument("--rounds", type=int, default=20, help="of timing (default: 20)")
     parser.add_argument("--train", action="store_true", help="train through the moments instead")
     options = parser.parse_args()
