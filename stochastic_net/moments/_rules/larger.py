@@ -11,13 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
-from stochastic_net.moments._integrals.kink import (
-    above,
-    bent,
-    packed_relu,
-    positive_part,
-    relu,
-)
+from stochastic_net.moments._integrals.kink import above, bent, packed_relu, positive_part, relu
 from stochastic_net.moments._integrals.precision import Moments, rounded, wide
 from stochastic_net.moments._integrals.tail import standard
 from stochastic_net.moments._program.tape import covariance, node, tape
