@@ -117,6 +117,81 @@ def test_many_logits(count, std, spread):
     assert abs(total.var / log_sum[1] - 1) < 1e-4
 
 
+def many_rows(shape, stds, seed=0):
+    dice = np.random.default_rng(seed)
+    std = dice.uniform(*stds, shape)
+    return sn.Gaussian(jnp.asarray(single(dice.normal(size=shape))), jnp.asarray(single(std**2)))
+
+
+def row_by_row(f, x, *more):
+    """Each row, of few logits, by itself: at nodes and not on the grid."""
+    return jax.jit(lambda *x: jax.lax.map(lambda x: f(*x), x))(x, *more)
+
+
+@pytest.mark.parametrize(
+    ("shape", "stds"),  # deviations from, to
+    [
+        ((700, 7), (0, 0.4)),
+        ((700, 7), (0.6, 2)),
+        ((700, 7), (0, 1.5)),
+        ((5000, 10), (0.3, 4)),  # more than a tile, and rows beyond the reach of the grid
+    ],
+)
+def test_many_logits_are_taken_on_a_grid(shape, stds):
+    x = many_rows(shape, stds)
+    for f in (jax.nn.softmax, jax.nn.log_softmax):
+        got = jax.jit(sn.propagate(f))(x)
+        few = row_by_row(sn.propagate(f), x)
+        chex.assert_trees_all_close(got, few, rtol=3e-5, atol=2e-6)
+    got = jax.jit(sn.propagate(jax.nn.softmax))(x)
+    for row in range(3):
+        p, p_var, log_sum = exact(np.asarray(x.mean[row]), np.asarray(x.var[row]))
+        np.testing.assert_allclose(got.mean[row], p, atol=5e-7)
+        np.testing.assert_allclose(np.sqrt(got.var[row]), np.sqrt(p_var), rtol=1e-4, atol=1e-6)
+        total = sn.moments.expected_log_sum_exp(x)[row]
+        np.testing.assert_allclose(total, log_sum[0], rtol=2e-6, atol=2e-6)
+
+
+def test_the_grid_takes_any_axes_and_any_place_in_a_program():
+    x = many_rows((3, 30, 5, 20), (0.1, 1.5))
+    p = jax.jit(sn.propagate(lambda x: jax.nn.softmax(x, (1, 3))))(x)
+    flat = jax.tree.map(lambda a: jnp.moveaxis(a, 2, 1).reshape(15, 600), x)
+    rows = row_by_row(sn.propagate(jax.nn.softmax), flat)
+    expected = jax.tree.map(lambda a: jnp.moveaxis(a.reshape(3, 5, 30, 20), 1, 2), rows)
+    chex.assert_trees_all_close(p, expected, rtol=3e-5, atol=2e-7)
+    mapped = jax.jit(jax.vmap(sn.propagate(lambda x: jax.nn.softmax(x, (0, 2)))))(x)
+    chex.assert_trees_all_close(p, mapped, rtol=3e-5, atol=2e-7)
+
+
+def test_derivatives_on_the_grid_are_those_at_nodes():
+    x = many_rows((700, 7), (0.05, 1.5))
+    x = sn.Gaussian(x.mean, x.var.at[:, 0].set(0.0))
+    weights = jnp.asarray(single(np.random.default_rng(1).normal(size=(2, 700, 7))))
+
+    def loss(x, by_mean, by_var):
+        y = sn.propagate(jax.nn.softmax)(x)
+        return (y.mean * by_mean + y.var * by_var).sum()
+
+    got = jax.jit(jax.grad(loss))(x, *weights)
+    few = row_by_row(jax.grad(loss), x, *weights)
+    chex.assert_trees_all_close(got, few, rtol=1e-3, atol=2e-5)
+
+
+def test_a_masked_logit_on_the_grid_is_as_if_it_were_not_there():
+    x = many_rows((700, 8), (0.1, 1.5))
+    masked = sn.Gaussian(x.mean.at[:, 3].set(jnp.finfo("float32").min), x.var)
+    run = jax.jit(sn.propagate(jax.nn.softmax))
+    got, rest = run(masked), run(jax.tree.map(lambda a: jnp.delete(a, 3, 1), x))
+    assert not got.mean[:, 3].any()
+    assert not got.var[:, 3].any()
+    chex.assert_trees_all_close(jax.tree.map(lambda a: jnp.delete(a, 3, 1), got), rest, atol=5e-7)
+    slope = jax.jit(jax.grad(lambda x: run(x).mean[:, 0].sum()))(masked)
+    chex.assert_tree_all_finite(slope)
+    bad = jax.jit(lambda m: run(sn.Gaussian(m, x.var)))(x.mean.at[5, 2].set(jnp.nan))
+    assert jnp.isnan(bad.mean[5]).all()
+    assert jnp.isfinite(bad.mean[:5]).all()
+
+
 @pytest.mark.parametrize(
     "pair",  # means, deviations
     [

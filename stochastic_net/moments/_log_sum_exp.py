@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from stochastic_net._types import Array
 from stochastic_net.distributions import Gaussian
 from stochastic_net.moments._integrals.precision import wide
-from stochastic_net.moments._rules.softmax import integrals
+from stochastic_net.moments._integrals.softmax import integrals
 
 
 def expected_log_sum_exp(x: Gaussian, axis: int = -1) -> Array:

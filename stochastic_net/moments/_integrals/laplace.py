@@ -51,15 +51,19 @@ def laplace(count: int, mean: Array, var: Array) -> tuple[Array, ...]:
 
 
 @laplace.defjvp
-def _laplace_jvp(count: int, primals: tuple, tangents: tuple) -> tuple:
+def _laplace_jvp(count: int, primals: tuple, moves: tuple) -> tuple:
     t = laplace(count + 2, *primals)
-    dm, dv = tangents
+    return t[:count], tangents(t, *moves)
+
+
+def tangents(t: tuple[Array, ...], dm: Array, dv: Array) -> tuple[Array, ...]:
+    """Of all but the last two of 1 - T_0, T_1, ..."""
     away = t[1] * dm + (t[1] - t[2]) * (dv / 2)
     moved = (
         (k * t[k] - t[k + 1]) * dm + (k * k * t[k] - (2 * k + 1) * t[k + 1] + t[k + 2]) * (dv / 2)
-        for k in range(1, count)
+        for k in range(1, len(t) - 2)
     )
-    return t[:count], (away, *moved)
+    return away, *moved
 
 
 def deviation(var: Array) -> Array:
