@@ -11,6 +11,8 @@ from _laws import Law, log_density
 
 import stochastic_net.distributions as d
 
+pytestmark = pytest.mark.law
+
 
 def true_log_prob(row, x):
     """The truth at x, and the change that a relative change of one in its arguments makes."""

@@ -14,6 +14,8 @@ import pytest
 from _families import continuous, discrete, exact
 from _laws import log_density
 
+pytestmark = pytest.mark.law
+
 DRAWS = 20_000
 
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
+import pytest
 import scipy.stats
 from _dice import RNG, single, the_same_numbers  # noqa: F401
 
@@ -14,6 +15,8 @@ import stochastic_net as sn
 from stochastic_net.moments._integrals import kink
 from stochastic_net.moments._integrals.clip import clip
 from stochastic_net.moments._rules.larger import larger
+
+pytestmark = pytest.mark.law
 
 
 def standardized_cases():

@@ -11,6 +11,8 @@ from scipy import special
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 
 def gelu_by_tanh(x):
     a, b = np.float64(np.float32(np.sqrt(2 / np.pi))), np.float64(np.float32(0.044715))

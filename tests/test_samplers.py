@@ -20,6 +20,8 @@ from stochastic_net.random._beta_gradient import logit_beta_derivative, logit_be
 from stochastic_net.random._gamma_gradient import log_gamma_derivative
 from stochastic_net.random._t_gradient import t_derivative
 
+pytestmark = pytest.mark.law
+
 mp.mp.dps = 50
 STEP = mp.mpf(10) ** -16  # of numerical derivatives at 50 digits
 

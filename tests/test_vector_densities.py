@@ -11,6 +11,8 @@ import scipy.special
 import scipy.stats
 from _vectors import ALPHA, DIAG, FACTOR, FAMILIES, LOC, LOGITS, TRIL, D, a, families
 
+pytestmark = pytest.mark.law
+
 
 def covariance():
     return FACTOR @ FACTOR.T + np.diag(DIAG)

@@ -12,6 +12,8 @@ from _vectors import FACTOR, FAMILIES, D, a, check_mean, rounded_direction
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 
 def nearly(d, by):
     """The same distribution, its parameters a little larger."""
