@@ -56,7 +56,7 @@ def integrals(mean: Array, var: Array, axes: tuple[int, ...]) -> Integrals:
 
     def tiles(x: Array) -> Array:  # the first axis stays whole: it may be spread over devices
         x = jnp.transpose(x, order).reshape(first, rest, count)
-        x = jnp.pad(x, ((0, 0), (0, -rest % rows), (0, 0)))
+        x = jnp.pad(x, ((0, 0), (0, -rest % rows), (0, 0)), "edge")
         return jnp.moveaxis(x.reshape(first, -1, rows, count), 1, 0)
 
     def whole(x: Array) -> Array:
