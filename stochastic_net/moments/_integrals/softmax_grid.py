@@ -14,7 +14,7 @@ from jax import lax
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.laplace_grid import STEP, laplace_grid, steps
 
-_PLACES = 48
+_PLACES = 64
 _LEFT, _RIGHT = 7.0, 2.9  # of s, to either side of where -log S lies
 REACH = (_PLACES - 1) * STEP - _LEFT - _RIGHT  # the width of that
 
