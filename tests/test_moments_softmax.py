@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from _dice import single, the_same_numbers  # noqa: F401
+from _mesh import mesh_of
+from jax.sharding import NamedSharding, PartitionSpec
 
 import stochastic_net as sn
 
@@ -175,6 +177,25 @@ def test_derivatives_on_the_grid_are_those_at_nodes():
     got = jax.jit(jax.grad(loss))(x, *weights)
     few = row_by_row(jax.grad(loss), x, *weights)
     chex.assert_trees_all_close(got, few, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["Auto", "Explicit"])
+@pytest.mark.parametrize("axis", [0, 2])
+def test_logits_spread_over_devices_stay_there(kind, axis):
+    spec = PartitionSpec(*(None,) * axis, "batch")
+    spread = NamedSharding(mesh_of(8, kind=kind), spec)
+    x = many_rows((16, 4, 24, 20), (0.1, 1.5))
+
+    def softmax_and_slope(x):
+        run = sn.propagate(jax.nn.softmax)
+        return run(x), jax.grad(lambda x: jnp.square(run(x).mean).sum())(x)
+
+    run = jax.jit(softmax_and_slope)
+    there = jax.device_put(x, spread)
+    if axis == 0:
+        assert "all-gather" not in run.lower(there).compile().as_text()
+    found, expected = jax.device_get((run(there), run(x)))
+    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_masked_logit_on_the_grid_is_as_if_it_were_not_there():

@@ -50,7 +50,7 @@ def _grid(count: int, places: int, mean: Array, var: Array) -> tuple[Array, ...]
     found = lax.cond(
         any_above(scale, _NARROW),
         lambda: _by_product(count, mean, jnp.where(wide, scale, 1.0), places),
-        lambda: (jnp.zeros((*mean.shape, places), mean.dtype),) * count,
+        lambda: (jnp.zeros_like(steps(mean, np.arange(places))),) * count,
     )
 
     def narrow() -> tuple[Array, ...]:

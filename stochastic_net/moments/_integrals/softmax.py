@@ -48,7 +48,8 @@ def integrals(mean: Array, var: Array, axes: tuple[int, ...]) -> Integrals:
     first, rest, count = (
         math.prod(mean.shape[axis] for axis in some) for some in (others[:1], others[1:], axes)
     )
-    if mean.size < _MANY or first * count > _MOST:
+    spread = {axis for axis, name in enumerate(jax.typeof(mean).sharding.spec) if name is not None}
+    if mean.size < _MANY or first * count > _MOST or spread - set(others[:1]):
         return Integrals(*by_nodes(mean, var, *_range(mean, var, axes), axes))
     order = (*others, *axes)
     back = tuple(map(order.index, range(mean.ndim)))
@@ -56,7 +57,7 @@ def integrals(mean: Array, var: Array, axes: tuple[int, ...]) -> Integrals:
 
     def tiles(x: Array) -> Array:  # the first axis stays whole: it may be spread over devices
         x = jnp.transpose(x, order).reshape(first, rest, count)
-        x = jnp.pad(x, ((0, 0), (0, -rest % rows), (0, 0)), "edge")
+        x = jnp.concatenate([x, x[:, : -rest % rows]], 1)  # the last tile is filled up
         return jnp.moveaxis(x.reshape(first, -1, rows, count), 1, 0)
 
     def whole(x: Array) -> Array:
