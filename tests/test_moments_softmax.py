@@ -136,7 +136,7 @@ def row_by_row(f, x, *more):
         ((700, 7), (0, 0.4)),
         ((700, 7), (0.6, 2)),
         ((700, 7), (0, 1.5)),
-        ((5000, 10), (0.3, 4)),  # more than a tile, and rows beyond the reach of the grid
+        ((5000, 10), (0.3, 4)),  # rows beyond the reach of the grid
     ],
 )
 def test_many_logits_are_taken_on_a_grid(shape, stds):
