@@ -106,6 +106,16 @@ def test_no_place_is_counted_twice_in_huge_arrays(shape, start, place, width):
     assert bits == bits_by_hand(key_of(2), range(place, place + 4), width)
 
 
+def test_many_bits_are_the_same_bits(width):
+    def draw(key, many):
+        return jax.random.bits(key, (many,), f"uint{width}")
+
+    few, many = draw(key_of(2), 2**16 - 1), jax.jit(draw, static_argnums=1)(key_of(2), 2**16 + 9)
+    np.testing.assert_array_equal(many[: few.size], few)
+    expected = bits_by_hand(key_of(2), range(few.size, many.size), width)
+    assert many[few.size :].tolist() == expected
+
+
 def on_8_devices():
     return NamedSharding(mesh_of(8), P("batch"))
 
@@ -126,6 +136,7 @@ WAYS = {
 }
 DRAWS = {
     "bits": lambda key: jax.random.bits(key, (2, 3)),
+    "bits in a pass of their own": lambda key: jax.random.bits(key, (2**8, 2**8 + 1)),
     "uniform": lambda key: jax.random.uniform(key, (5,)),
     "split": lambda key: jax.random.key_data(jax.random.split(key, (3, 2))),
     "fold_in": lambda key: jax.random.key_data(jax.random.fold_in(key, 7)),
@@ -143,7 +154,10 @@ def test_many_keys_at_once_draw_what_each_draws_alone(way, draw):
 COLLECTIVE = re.compile(r"all-gather|all-to-all|all-reduce|collective-permute|reduce-scatter")
 
 
-@pytest.mark.parametrize("shape", [(80,), (16, 5), (16, 4, 3, 2), (16, 1, 9)], ids=str)
+ON_8_DEVICES = [(80,), (16, 5), (16, 4, 3, 2), (16, 1, 9), (2**20,), (16, 64, 64)]
+
+
+@pytest.mark.parametrize("shape", ON_8_DEVICES, ids=str)
 @pytest.mark.parametrize(
     "draw", [jax.random.bits, jax.random.normal, sn.random.normal], ids=["bits", "normal", "ours"]
 )

@@ -10,10 +10,11 @@ Opt in where the key is made; everything in `jax.random` and in this library the
   (2, 3)
 
 The 32 bits of element i are `x ^ y` for `(x, y) = threefry2x32(key, i)`: JAX's default generator
-with 13 rounds in place of 20, unrolled, so that XLA fuses it into the program that uses the draw.
-They depend on nothing but the key and the element's place: the same under `jit`, `vmap` and any
-sharding, without communication. Keys are derived (`jax.random.key`, `split`, `fold_in`) with all 20
-rounds. Unlike with JAX's keys, `split(key)[i]` is not `fold_in(key, i)`.
+with 13 rounds in place of 20, unrolled, so that XLA fuses it into the program that uses the draw
+(on a CPU, where that pays, into a pass of its own). They depend on nothing but the key and the
+element's place: the same under `jit`, `vmap` and any sharding, without communication. Keys are
+derived (`jax.random.key`, `split`, `fold_in`) with all 20 rounds. Unlike with JAX's keys,
+`split(key)[i]` is not `fold_in(key, i)`.
 
 Limits:
 
@@ -37,6 +38,7 @@ from jax import lax
 from jax.extend.random import define_prng_impl, threefry2x32_p
 
 from stochastic_net._types import Array, Shape
+from stochastic_net.random._fence import once
 from stochastic_net.random._stream import flat_index
 from stochastic_net.random._threefry import threefry
 
@@ -45,6 +47,10 @@ from stochastic_net.random._threefry import threefry
 # bits are drawn at a counter that a child was made at. Array places take 2^62 of the counters.
 _BITS, _SPLIT, _FOLD_IN, _SEED = (np.uint32(asks << 30) for asks in range(4))
 _ROUNDS = 13  # to fill arrays; keys are derived with the cipher's 20
+# So many elements are hashed in a pass of their own: in one loop with an inverse error function a
+# hash is slower by a fifth than in two, for a processor sees only so far ahead in a long chain.
+# Beyond, the operating system hands out such an array page by page, which costs more than that.
+_OWN_PASS = range(2**16, 2**23)
 
 
 def _seed(seed: Array) -> Array:
@@ -67,8 +73,10 @@ def _random_bits(key: Array, bit_width: int, shape: Shape) -> Array:
     """One hash for each element, of its place in the flattened array: nothing is reshaped."""
     x, y = threefry((key[0], key[1]), *_places(shape, _BITS), rounds=_ROUNDS)
     if bit_width == 64:  # only asked for when x64 is on
-        return x.astype(np.uint64) << np.uint64(32) | y.astype(np.uint64)
-    return (x ^ y).astype(f"uint{bit_width}")
+        bits = x.astype(np.uint64) << np.uint64(32) | y.astype(np.uint64)
+    else:
+        bits = (x ^ y).astype(f"uint{bit_width}")
+    return once(bits) if bits.size in _OWN_PASS else bits
 
 
 THREEFRY13 = define_prng_impl(
