@@ -8,8 +8,8 @@ are one integral with two weights,
 
 the last for the integral over [0, pi] vanishes. Taken on the side where cos t - A has one sign,
 nothing cancels, and Gauss-Legendre nodes up to where e(t) has died away converge exponentially,
-at the same rate for all kappa and z. A draw is one such pair of integrals at a start near it, less
-the short one from there to the draw: a derivative costs no nodes of its own.
+at the same rate for all kappa and z. A draw is one such pair of integrals at a start near it and a
+series from there to the draw: a derivative costs no nodes of its own.
 """
 
 import math
@@ -24,20 +24,18 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
 from stochastic_net.random._bessel import dispersion, scaled_i0
 from stochastic_net.random._circle import pi_parts, sin_half
-from stochastic_net.random._elementary import LOG2_E, exp2, reciprocal, root
+from stochastic_net.random._elementary import LOG2_E, exp2, inverse_root, reciprocal, root
 from stochastic_net.random._fence import both
 from stochastic_net.random._implicit import moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
-from stochastic_net.random._quadrature import Rule, Rules, gauss, sum_over_nodes
+from stochastic_net.random._quadrature import Rule, sum_over_nodes
 from stochastic_net.random._stream import stream
 from stochastic_net.random._tail_rules import VON_MISES
 from stochastic_net.random._tails import signed_tail, split
 from stochastic_net.random._von_mises_start import start
 
 _LARGEST = 1e15  # concentrations beyond are drawn as this one
-# over a quarter of the scale on which the density falls
-_SHORT = Rules(gauss(2, math.inf), gauss(8, math.inf))
 
 
 def von_mises(
@@ -116,34 +114,49 @@ def _draw_and_slope(kappa: Array, high: Array, low: Array) -> tuple[Array, Array
 
 
 def quantile(beyond: Array, within: Array, kappa: Array) -> tuple[Array, Array]:
-    """z >= 0 with P(|Z| > z) = beyond, and dz/dkappa: from a start near z, a step and its rest."""
+    """z >= 0 with P(|Z| > z) = beyond, and dz/dkappa: from a start near z, a step of high order."""
     norm = math.pi * scaled_i0(kappa)  # the integral of exp(kappa (cos t - 1)) over [0, pi]
-    near = start(beyond, within, kappa, norm)
+    near, masses = start(beyond, within, kappa, norm), (beyond * norm, within * norm)
+    z, slope = _nearer(near, *masses, kappa)
+    return (z, slope) if kappa.dtype == jnp.float32 else _nearer(z, *masses, kappa)
+
+
+def _nearer(near: Array, beyond: Array, within: Array, kappa: Array) -> tuple[Array, Array]:
+    """The quantile by one step from `near`, and dz/dkappa there; its masses are those of e."""
     rule = VON_MISES.of(kappa.dtype)
     length, upper = side(near, kappa, rule.cut)
     mass, slope = integrals(near, length, kappa, rule)
-    height = 2 * LOG2_E * kappa * sin_half(near) ** 2
-    step = mass - jnp.where(upper, beyond, -within) * norm * exp2(jnp.minimum(height, 115))
-    first = _step(step, near, kappa)
-    mass, less = integrals(near, first, kappa, _SHORT.of(kappa.dtype))
-    square = sin_half(near + first) ** 2
-    scale = exp2(2 * LOG2_E * kappa * square - height)  # from e of `near` to e of the step's end
-    rest, slope = (step - mass) * scale, (slope - less) * scale
-    fall = kappa * _sine(square)
-    z = near + (first + rest * (1 + rest * fall / 2))
-    slope = slope + rest * (fall * slope - (dispersion(kappa) - 2 * square))
-    return jnp.clip(z, 0, pi_parts(z.dtype)[0]), slope
+    rate = 2 * LOG2_E * kappa
+    height = rate * sin_half(near) ** 2
+    mass = mass - jnp.where(upper, beyond, -within) * exp2(jnp.minimum(height, 115))
+    step, less = _step(mass, near, kappa)
+    z = jnp.clip(near + step, 0, pi_parts(near.dtype)[0])
+    return z, (slope - less) * exp2(rate * sin_half(z) ** 2 - height)
 
 
-def _step(mass: Array, z: Array, kappa: Array) -> Array:
-    """How far the integral of e from z on reaches `mass`, to fourth order and within [0, pi]."""
+def _step(mass: Array, z: Array, kappa: Array) -> tuple[Array, Array]:
+    """How far the integral of e from z on reaches `mass`, and that of (cos t - A) e until there.
+
+    Both as series in the mass m, to its sixth and fifth power, in units of 1 / sqrt(kappa): the
+    derivatives of t by m are D_1 = 1 at z and D_(n+1) = dD_n/dt + n D_n kappa sin t, those of the
+    second integral C_1 = cos t - A and C_(n+1) = dC_n/dt + (n - 1) C_n kappa sin t.
+    """
     square = sin_half(z) ** 2
-    slope = kappa * _sine(square)  # -d log p / dz
-    bend = kappa * (1 - 2 * square)
-    cubic = (bend + 2 * slope * slope) / 6
-    quartic = slope * (7 * bend + 6 * slope * slope - 1) / 24
-    step = mass * (1 + mass * (slope / 2 + mass * (cubic + mass * quartic)))
-    return jnp.minimum(jnp.maximum(step, -z), pi_parts(z.dtype)[0] - z)
+    sine, cosine = _sine(square), 1 - 2 * square
+    unit = inverse_root(jnp.maximum(kappa, 1))
+    one, scaled = unit * unit, jnp.minimum(kappa, 1)  # the second is kappa in those units
+    y, m = sine * reciprocal(unit), mass * reciprocal(unit)
+    f, b = scaled * y, scaled * cosine  # kappa sin t and its derivative
+    q = f * f
+    sixth = f * (b * (127 * b - 41 * one) + q * (326 * b + 120 * q - 101 * one) + one * one) / 720
+    fifth = (b * (7 * b - one) + q * (46 * b + 24 * q - 11 * one)) / 120
+    fourth = f * (7 * b + 6 * q - one) / 24
+    step = 1 + m * (f / 2 + m * ((b + 2 * q) / 6 + m * (fourth + m * (fifth + m * sixth))))
+    fifth = (cosine * (4 * b - one) + f * y * (18 * b + 6 * q - 7 * one)) / 120
+    fourth = y * (4 * b + 2 * q - one) / 24
+    rest = y / 2 + m * ((cosine + f * y) / 6 + m * (fourth + m * fifth))
+    lean = dispersion(kappa) - 2 * square
+    return mass * step, mass * (lean - one * m * rest)
 
 
 def _sine(square: Array) -> Array:
