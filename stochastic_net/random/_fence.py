@@ -21,6 +21,15 @@ def once(x: Array) -> Array:
     return lax.platform_dependent(x, cpu=fenced, default=lambda x: x)
 
 
+def shared(x: Array) -> Array:
+    """`x`, which one pass of XLA on CPU may read on many paths.
+
+    It makes a pass of its own of a result of two arrays that another pass uses more than once if a
+    quotient or a root lies on the way, but not of a maximum with a constant.
+    """
+    return jnp.maximum(x, jnp.finfo(x.dtype).min)
+
+
 def both(x: Array, y: Array) -> tuple[Array, Array]:
     """`x` and `y`, which XLA on CPU then computes in one pass, what they share only once.
 

@@ -15,15 +15,17 @@ import jax.numpy as jnp
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.taylor import Function
+from stochastic_net.random._elementary import reciprocal, root
+from stochastic_net.random._fence import shared
 
 
 def three_nodes(function: Function, mean: Array, var: Array) -> Moments:
     """E f and Var f, but for terms of the order of var^3 relative to them."""
     one = jnp.ones_like(mean)
-    step = (mean + jnp.sqrt(3 * var)) - mean
-    share = var / jnp.where(step > 0, step * step, 1.0)  # 1/3 but for rounding
+    step = shared((mean + root(3 * var)) - mean)
+    share = shared(var * reciprocal(jnp.where(step > 0, step * step, 1.0)))  # 1/3, but for rounding
     (low, fall), (value, slope), (high, rise) = (
-        jax.jvp(function, (u,), (one,)) for u in (mean - step, mean, mean + step)
+        jax.jvp(function, (shared(u),), (one,)) for u in (mean - step, mean, mean + step)
     )
     bend = share * ((rise - slope) + (fall - slope))
     straight = slope + 0.5 * bend
