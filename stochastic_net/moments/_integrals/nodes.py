@@ -138,7 +138,7 @@ class Nodes:
             jax.jvp(self.function, (u,), (jnp.ones_like(u),)) for u in (place - away, place + away)
         )
         jump = (high - low) - away * (low_slope + high_slope)
-        mass = _density((place - self.mean) * self.inverse) * self.inverse
+        mass = density((place - self.mean) * self.inverse) * self.inverse
         return mass * jump, 0.5 * (low + high) - self.line_mean
 
     def _sums(self, terms: Callable[..., list[Array]], count: int) -> list[Array]:
@@ -160,7 +160,7 @@ class Nodes:
             place, bent, weight, bent_weight = node
             away = place * panel.length + bent * panel.bend
             u, t = panel.start + away, start + away * self.inverse  # t without the rounding of u
-            mass = (weight * length + bent_weight * bend) * _density(t)
+            mass = (weight * length + bent_weight * bend) * density(t)
             found = terms(u, t, mass, panel.slope * u + panel.intercept)
             return [s + x for s, x in zip(sums, found, strict=True)]
 
@@ -205,7 +205,7 @@ class Nodes:
         return _Panel(*map(lax.stop_gradient, (start, end - start, bend)), *line)
 
 
-def _density(t: Array) -> Array:
+def density(t: Array) -> Array:
     """phi(t), for weights."""
     return exp(-0.5 * t * t) * np.asarray(1 / np.sqrt(2 * np.pi), t.dtype)
 

@@ -31,23 +31,19 @@ from jax.typing import ArrayLike
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._integrals.flat import flat
 from stochastic_net.moments._integrals.nodes import Breaks, Nodes
+from stochastic_net.moments._integrals.pieces import moments_of_pieces, pieces_of
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.rest import Rest
-from stochastic_net.moments._integrals.smooth import (
-    Form,
-    chosen,
-    moments_of_smooth,
-    narrow_enough,
-    smooth_of,
-    where,
-)
+from stochastic_net.moments._integrals.smooth import moments_of_smooth, smooth_of, where
 from stochastic_net.moments._integrals.taylor import Function, taylor_slopes
 from stochastic_net.moments._integrals.three_nodes import three_nodes
+from stochastic_net.moments._integrals.widths import (
+    NARROW,
+    NARROW_SLOPES,
+    by_width,
+    is_narrow,
+)
 from stochastic_net.random._fence import both
-
-_NARROW = 1e-2  # the deviation below which it is three nodes
-_NARROW_SLOPES = 3e-3  # and, for derivatives, Taylor's theorem
-_POINT = 1e-5  # the part of the mean where a Gaussian is a point beside a kink
 
 
 def expectation(
@@ -64,6 +60,9 @@ def expectation(
     smooth = smooth_of(function, breaks, mean.dtype)
     if smooth:
         return moments_of_smooth(smooth, mean, var)
+    pieces = pieces_of(function, breaks, rest, mean.dtype)
+    if pieces:
+        return moments_of_pieces(pieces, mean, var)
     function, limit = rest.about(mean) if rest else (function, 0.0)
     shape, rows = mean.shape, flat(mean.shape)
     mean, var = (x.reshape(rows) for x in both(mean, var))
@@ -86,8 +85,8 @@ def _moments(
     def known(u: Array) -> Array:
         return function(u, *constants)
 
-    first, second = _by_width(
-        *(mean, var, breaks, _NARROW),
+    first, second = by_width(
+        *(mean, var, breaks, NARROW),
         lambda m, v: three_nodes(known, m, v),
         lambda m, v: Nodes(known, m, v, breaks, deep).moments(),
     )
@@ -106,15 +105,15 @@ def _expectation_jvp(function: Callable, deep: bool, primals: tuple, tangents: t
 
     moved = [jnp.zeros_like(x) for x in out]
     if not _are_zero(tangents[:2]):
-        by = _by_width(
-            *(mean, var, breaks, _NARROW_SLOPES),
+        by = by_width(
+            *(mean, var, breaks, NARROW_SLOPES),
             lambda m, v: taylor_slopes(known, m, v),
             lambda m, v: Nodes(known, m, v, breaks, deep).slopes(),
         )
         dm, dv = map(_instantiated, tangents[:2], primals[:2])
         moved = [by[0] * dm + by[1] * dv, by[2] * dm + by[3] * dv]
     if not _are_zero(tangents[2]):
-        m, v = where(~_is_narrow(mean, var, breaks, _NARROW_SLOPES), mean, var)
+        m, v = where(~is_narrow(mean, var, breaks, NARROW_SLOPES), mean, var)
         nodes = Nodes(known, m, v, breaks, deep)
         for place, move in zip(breaks, map(_instantiated, tangents[2], breaks), strict=True):
             moved = [m - d * move for m, d in zip(moved, nodes.jump_slopes(place), strict=True)]
@@ -130,26 +129,6 @@ def _expectation_jvp(function: Callable, deep: bool, primals: tuple, tangents: t
 
 
 _expectation.defjvp(_expectation_jvp, symbolic_zeros=True)
-
-
-def _by_width(
-    mean: Array, var: Array, breaks: Breaks, least: float, narrow: Form, wide: Form
-) -> tuple[Array, ...]:
-    """Each form where it holds."""
-    is_narrow = _is_narrow(mean, var, breaks, least)
-    expanded = narrow(*where(is_narrow, mean, var, 0.0))
-    return chosen(is_narrow, expanded, wide(*where(~is_narrow, mean, var)))
-
-
-def _is_narrow(mean: Array, var: Array, breaks: Breaks, least: float) -> Array:
-    """Where it is `narrow`: the function bends nowhere near, or the mean has no digits."""
-    narrow = narrow_enough(mean, var, least)
-    near = 64 * var
-    for place in breaks:
-        away = jnp.square(place - mean)
-        seen = var > jnp.square(_POINT * mean)
-        narrow &= ~(seen & (away < near))
-    return narrow
 
 
 def _finite(place: Array, shape: Shape) -> Array:

@@ -61,7 +61,7 @@ def smooth_of(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLik
     """`function` with the rule that is right for it, where there is one."""
     if any(isinstance(x, jax.core.Tracer) for x in breaks):
         return None
-    program = _program(function, dtype)
+    program = program_of(function, dtype)
     if program is None:
         return None
     return _found(_Asked(program, _bytes(*breaks), breaks, function, dtype))
@@ -87,7 +87,7 @@ def _found(asked: _Asked) -> Smooth | None:
     return Smooth(function, rule, fixed_nodes(function, rule.reach, dtype), asked.program)
 
 
-def _program(function: Function, dtype: DTypeLike) -> tuple | None:
+def program_of(function: Function, dtype: DTypeLike) -> tuple | None:
     """What it does, to the last digit: a program as text has its numbers rounded.
 
     None where its constants are not known, or one an element.
