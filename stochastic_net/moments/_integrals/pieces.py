@@ -69,7 +69,8 @@ def pieces_of(
     function: Function, breaks: tuple[ArrayLike, ...], rest: Rest | None, dtype: DTypeLike
 ) -> Pieces | None:
     """Those of a function whose numbers are known, where the rule is right for it."""
-    if not breaks or any(isinstance(x, jax.core.Tracer) or np.size(x) != 1 for x in breaks):
+    numbers = [*breaks, rest.limit] if rest else breaks
+    if not breaks or any(isinstance(x, jax.core.Tracer) or np.size(x) != 1 for x in numbers):
         return None
     places = tuple(sorted({float(np.asarray(x).item()) for x in breaks}))
     functions = [function]
@@ -233,7 +234,7 @@ class PieceNodes(Nodes):
         self.function, self.mean, self.var, self.breaks = function, mean, var, breaks
         self.scale = jnp.sqrt(var)
         self.inverse = 1 / self.scale
-        self.believed = np.zeros((), bool)
+        self.believed = jnp.zeros((), bool)
         pivot, zero = function(mean), jnp.zeros_like(mean)
         self.lines = TwoLines((zero, pivot), (zero, pivot))
         self.line_mean, self.line_var = pivot, zero

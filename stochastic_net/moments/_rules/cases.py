@@ -1,8 +1,11 @@
 """`where(u > c, one line, another)`: leaky relu, hard thresholds, steps."""
 
 import dataclasses
+from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
@@ -46,7 +49,8 @@ def select(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
     line, question = asked.line, asked.question
     if any(x.line.root is not line.root for x in split(cases)[0]):
         return None
-    place = jnp.asarray(question.place, asked.dtype)
+    traced = isinstance(question.place, jax.core.Tracer)  # else it stays known
+    place: Any = (jnp if traced else np).asarray(question.place, asked.dtype)
     bounds = ended(line, question.place, *(cases if question.above else cases[::-1]))
     if bounds is None and any(x.function for x in split(cases)[0]):
         return None

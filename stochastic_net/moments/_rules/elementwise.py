@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._program.breaks import breaks_of
 from stochastic_net.moments._program.registry import register
+from stochastic_net.moments._program.spread import as_wide_as, number_of
 from stochastic_net.moments._program.values import (
     Elementwise,
     Line,
@@ -60,7 +61,8 @@ ELEMENTWISE = (
 def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """A value of the one root of its operands, or the moments of independent ones."""
     shape: Shape = getattr(eqn.outvars[0].aval, "shape", ())
-    operands = [widen(x, shape) if isinstance(x, Elementwise) else x for x in operands]
+    whole = [widen(x, shape) if isinstance(x, Elementwise) else x for x in operands]
+    operands = [number_of(x) for x in whole]
     if eqn.primitive is p.is_finite_p:
         always: Any = np.ones(shape, bool)  # known here and now, also under jit
         return [always]
@@ -69,7 +71,7 @@ def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         return [line]
     roots = {id(x.line.root) for x in split(operands)[0]}
     if len(roots) > 1:
-        return [independent(eqn, operands)]
+        return [independent(eqn, whole)]
     return [select(eqn, operands) or _compose(eqn, operands)]
 
 
@@ -191,7 +193,7 @@ def _of_line(x: Value) -> Callable[[Array], Array]:
 
 
 def _constant(x: Array) -> Callable[[Array], Array]:
-    return lambda _: x
+    return lambda u: as_wide_as(u, x)
 
 
 def _application(eqn: JaxprEqn) -> Callable[..., Array]:

@@ -9,6 +9,7 @@ from stochastic_net._types import Array
 from stochastic_net.moments._program.no_rule import NoRule
 from stochastic_net.moments._program.registry import RULES, refuse, user_line
 from stochastic_net.moments._program.shifts import running
+from stochastic_net.moments._program.spread import spread_by
 from stochastic_net.moments._program.tape import asking
 from stochastic_net.moments._program.values import Value, is_random
 from stochastic_net.moments._program.watch import CALLS, watch
@@ -57,7 +58,11 @@ def _as_it_stands(eqn: core.JaxprEqn, inputs: list[Value]) -> list[Array]:
     """One equation on constants, its own derivative rules kept.
 
     A number is computed here and now where it can be: a rule may want to know which way it goes.
+    Spread over an array it stays known.
     """
+    spread = spread_by(eqn, inputs)
+    if spread is not None:
+        return [spread]
     numbers = all(getattr(out.aval, "shape", None) == () for out in eqn.outvars)
     known = numbers and not eqn.effects and not any(isinstance(x, jax.core.Tracer) for x in inputs)
     with jax.ensure_compile_time_eval() if known else contextlib.nullcontext():

@@ -4,6 +4,8 @@ tanh u and e^u - 1 are -1 from u = -9 and -17 on, and 1 + tanh u is 0; what is l
 Of `alpha (e^u - 1)` it is alpha e^u, of a choice between that and a line it is the same choice.
 """
 
+import contextlib
+
 import jax
 import numpy as np
 from jax.extend.core import JaxprEqn
@@ -45,13 +47,19 @@ def rest_of(eqn: JaxprEqn, operands: list[Value], parts: list[Function]) -> Rest
 
 def moved(rest: Rest, scale: Array | float, shift: Array | float) -> Rest:
     """That of scale * the function + shift."""
-    inner = rest.function
-    return Rest(scale * rest.limit + shift, lambda u, less: scale * inner(u, less) + less * shift)
+    inner, known = rest.function, not any(map(_traced, (scale, rest.limit, shift)))
+    with jax.ensure_compile_time_eval() if known else contextlib.nullcontext():
+        limit = scale * rest.limit + shift
+    return Rest(limit, lambda u, less: scale * inner(u, less) + less * shift)
 
 
 def is_at_zero(rest: Rest) -> bool:
     """Whether the limit is known to be 0."""
-    return not isinstance(rest.limit, jax.core.Tracer) and bool(np.all(np.asarray(rest.limit) == 0))
+    return not _traced(rest.limit) and bool(np.all(np.asarray(rest.limit) == 0))
+
+
+def _traced(x: Array | float) -> bool:
+    return isinstance(x, jax.core.Tracer)
 
 
 @jax.custom_jvp
