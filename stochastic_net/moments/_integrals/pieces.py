@@ -11,32 +11,27 @@ than it is right for, in the tiles that have one, goes by the nodes that are rig
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.few_nodes import values_of
-from stochastic_net.moments._integrals.flat import flat
-from stochastic_net.moments._integrals.nodes import Nodes, density
-from stochastic_net.moments._integrals.precision import Moments
+from stochastic_net.moments._integrals.nodes import Nodes
+from stochastic_net.moments._integrals.piece_nodes import COUNT, REACH, PieceNodes, ends_of
 from stochastic_net.moments._integrals.rest import Rest
 from stochastic_net.moments._integrals.smooth import chosen, program_of, where
-from stochastic_net.moments._integrals.taylor import Function, Slopes, taylor_slopes
+from stochastic_net.moments._integrals.taylor import Function, taylor_slopes
 from stochastic_net.moments._integrals.three_nodes import three_nodes
 from stochastic_net.moments._integrals.tiles import mend
-from stochastic_net.moments._integrals.two_lines import TwoLines
 from stochastic_net.moments._integrals.widths import NARROW, NARROW_SLOPES, by_width
-from stochastic_net.random._fence import both, shared
+from stochastic_net.random._fence import both
 
-_COUNT, _REACH = 24, 7.5  # nodes of a piece, and deviations to which they go
-_RULES = (_COUNT, _REACH), (120, 14.0)  # the rule, and what it is tried beside
-_BEYOND = 3.0  # deviations of a piece that is further off than that
+_RULES = (COUNT, REACH), (120, 14.0)  # the rule, and what it is tried beside
 _SCALES = (0.25, 0.35, 0.5, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0)  # that are tried
 _FAR = 40.0  # as far as they are tried
 _ERROR = 2e-6  # in units of the second moment's root
@@ -59,6 +54,14 @@ class Pieces:
     def about(self, mean: Array) -> tuple[Function, Array | float]:
         """The function less a constant, and that, for a Gaussian of this mean."""
         return self.rest.about(mean) if self.rest else (self.function, 0.0)
+
+    def moments(self, mean: Array, var: Array) -> tuple[Array, ...]:
+        """E and Var for rows of Gaussians."""
+        return _moments(self, mean, var)
+
+    def slopes(self, mean: Array, var: Array) -> tuple[Array, ...]:
+        """Their derivatives."""
+        return _slopes(self, mean, var)
 
     def places(self, like: Array) -> tuple[Array, ...]:
         """The breaks as arrays."""
@@ -96,8 +99,8 @@ def _found(pieces: Pieces, dtype: DTypeLike) -> Pieces | None:
     found = [x.moments(v) for x, v in zip(trials, np.split(values, sizes), strict=True)]
     reach = 0.0
     for scale, trial, one, two in zip(_SCALES, trials[::2], found[::2], found[1::2], strict=True):
-        limited = 0.0 if pieces.rest else _FLOOR * np.abs(two[0][np.abs(trial.mean) < 10]).max()
-        if not (np.abs(one - two) <= _ERROR * np.hypot(*two) + limited).all():
+        floor = 0.0 if pieces.rest else _FLOOR * np.abs(two[0][np.abs(trial.mean) < 10]).max()
+        if not (np.abs(one - two) <= _ERROR * np.hypot(*two) + floor).all():
             break
         reach = scale
     return dataclasses.replace(pieces, reach=reach) if reach else None
@@ -123,7 +126,7 @@ def _trial(pieces: Pieces, scale: float, rule: tuple, dtype: DTypeLike) -> _Tria
     mean = np.concatenate([np.arange(-_FAR, _FAR, 1.5 * scale), *near]).astype(dtype).astype(float)
     count, reach = rule
     t, weight = (x[:, None] / 2 for x in np.polynomial.legendre.leggauss(count))
-    ends = list(_ends(mean, scale, reach, pieces.breaks, np))
+    ends = list(ends_of(mean, scale, reach, pieces.breaks, np))
     u = np.concatenate([start + (end - start) * (0.5 + t) for start, end in ends])
     mass = np.concatenate([(end - start) * weight / scale for start, end in ends])
     return _Trial(mean, u, mass * np.exp(-0.5 * ((u - mean) / scale) ** 2) / np.sqrt(2 * np.pi))
@@ -137,38 +140,6 @@ def _values(pieces: Pieces, trials: list[_Trial]) -> np.ndarray | None:
 
     places = [(np.broadcast_to(x.mean, x.u.shape) + 1j * x.u).ravel() for x in trials]
     return values_of(at, np.concatenate(places))
-
-
-def _ends(mean, scale, reach: float, breaks: tuple, where) -> Iterator[tuple]:
-    """Where the pieces start and end, cut where the Gaussian has no mass; `where` is numpy or jnp.
-
-    A piece with no part near the mean is that beside its break.
-    """
-    low, high, more = mean - reach * scale, mean + reach * scale, _BEYOND * scale
-    for below, above in zip((None, *breaks), (*breaks, None), strict=True):
-        start = low if above is None else where.minimum(low, above - more)
-        end = high if below is None else where.maximum(high, below + more)
-        yield (
-            start if below is None else where.maximum(start, below),
-            end if above is None else where.minimum(end, above),
-        )
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def moments_of_pieces(pieces: Pieces, mean: Array, var: Array) -> Moments:
-    """E and Var of the function for N(mean, var)."""
-    shape, rows = mean.shape, flat(mean.shape)
-    first, second = _moments(pieces, *both(mean.reshape(rows), var.reshape(rows)))
-    return first.reshape(shape), second.reshape(shape)
-
-
-@moments_of_pieces.defjvp
-def _moments_jvp(pieces: Pieces, primals: Moments, tangents: Moments) -> tuple[Moments, Moments]:
-    (dm, dv), shape = tangents, flat(primals[0].shape)
-    slopes = _slopes(pieces, *both(*(x.reshape(shape) for x in primals)))
-    by = Slopes(*(x.reshape(dm.shape) for x in slopes))
-    moved = by.mean_by_mean * dm + by.mean_by_var * dv, by.var_by_mean * dm + by.var_by_var * dv
-    return moments_of_pieces(pieces, *primals), moved
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -223,37 +194,3 @@ def _slopes_by(
         lambda m, v: nodes(function, m, v, places).slopes(),
     )
     return (*both(*found[:2]), *both(*found[2:]))
-
-
-class PieceNodes(Nodes):
-    """The nodes of one function and one Gaussian that is not wide, and the sums over them."""
-
-    def __init__(
-        self, function: Function, mean: Array, var: Array, breaks: tuple[Array, ...]
-    ) -> None:
-        self.function, self.mean, self.var, self.breaks = function, mean, var, breaks
-        self.scale = jnp.sqrt(var)
-        self.inverse = 1 / self.scale
-        self.believed = jnp.zeros((), bool)
-        pivot, zero = function(mean), jnp.zeros_like(mean)
-        self.lines = TwoLines((zero, pivot), (zero, pivot))
-        self.line_mean, self.line_var = pivot, zero
-
-    def _sums(self, terms: Callable[..., list[Array]], count: int) -> list[Array]:
-        return [x for k in range(0, count, 2) for x in self._two_sums(terms, slice(k, k + 2))]
-
-    def _two_sums(self, terms: Callable[..., list[Array]], these: slice) -> tuple[Array, Array]:
-        """Two of them in a pass of their own: XLA would keep what more than one pass asks for."""
-        mean, var = both(self.mean, self.var)
-        scale, sums = jnp.sqrt(var), [jnp.zeros_like(mean)] * 2
-        inverse = 1 / scale
-        for start, end in _ends(mean, scale, _REACH, self.breaks, jnp):
-            start, length = lax.stop_gradient(start), lax.stop_gradient(end - start)
-            first, stride = (start - mean) * inverse, length * inverse
-            for place, weight in zip(*np.polynomial.legendre.leggauss(_COUNT), strict=True):
-                part = float(place + 1) / 2
-                u, t = shared(start + part * length), shared(first + part * stride)
-                mass = (0.5 * float(weight)) * stride * density(t)
-                found = terms(u, t, mass, self.line_mean)[these]
-                sums = [s + x for s, x in zip(sums, found, strict=True)]
-        return both(*sums)

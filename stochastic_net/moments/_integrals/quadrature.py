@@ -30,11 +30,12 @@ from jax.typing import ArrayLike
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._integrals.flat import flat
+from stochastic_net.moments._integrals.known import moments_of
 from stochastic_net.moments._integrals.nodes import Breaks, Nodes
-from stochastic_net.moments._integrals.pieces import moments_of_pieces, pieces_of
+from stochastic_net.moments._integrals.pieces import pieces_of
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.rest import Rest
-from stochastic_net.moments._integrals.smooth import moments_of_smooth, smooth_of, where
+from stochastic_net.moments._integrals.smooth import smooth_of, where
 from stochastic_net.moments._integrals.taylor import Function, taylor_slopes
 from stochastic_net.moments._integrals.three_nodes import three_nodes
 from stochastic_net.moments._integrals.widths import (
@@ -58,11 +59,9 @@ def expectation(
     `breaks` are the places where f is known to have a kink or a jump.
     """
     smooth = smooth_of(function, breaks, mean.dtype)
-    if smooth:
-        return moments_of_smooth(smooth, mean, var)
-    pieces = pieces_of(function, breaks, rest, mean.dtype)
-    if pieces:
-        return moments_of_pieces(pieces, mean, var)
+    known = smooth or pieces_of(function, breaks, rest, mean.dtype)
+    if known:
+        return moments_of(known, mean, var)
     function, limit = rest.about(mean) if rest else (function, 0.0)
     shape, rows = mean.shape, flat(mean.shape)
     mean, var = (x.reshape(rows) for x in both(mean, var))

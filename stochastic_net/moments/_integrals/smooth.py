@@ -19,11 +19,10 @@ from jax.typing import ArrayLike, DTypeLike
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.few_nodes import FewNodes, Rule, rule_for
 from stochastic_net.moments._integrals.fixed_nodes import Fixed, FixedNodes, fixed_nodes
-from stochastic_net.moments._integrals.flat import flat
 from stochastic_net.moments._integrals.log_slopes import log_slope
 from stochastic_net.moments._integrals.nodes import Nodes
 from stochastic_net.moments._integrals.precision import Moments
-from stochastic_net.moments._integrals.taylor import Function, Slopes, taylor_slopes
+from stochastic_net.moments._integrals.taylor import Function, taylor_slopes
 from stochastic_net.moments._integrals.three_nodes import three_nodes
 from stochastic_net.moments._integrals.tiles import mend
 from stochastic_net.random._fence import both
@@ -55,6 +54,14 @@ class Smooth:
     def at(self, mean: Array) -> tuple[Function, Array | float]:
         """The function less a constant, and that, for a Gaussian of this mean."""
         return self.pivot(mean) if self.pivot else (self.function, 0.0)
+
+    def moments(self, mean: Array, var: Array) -> tuple[Array, ...]:
+        """E and Var for rows of Gaussians."""
+        return _moments(self, mean, var)
+
+    def slopes(self, mean: Array, var: Array) -> tuple[Array, ...]:
+        """Their derivatives."""
+        return _slopes(self, mean, var)
 
 
 def smooth_of(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike) -> Smooth | None:
@@ -105,23 +112,6 @@ def program_of(function: Function, dtype: DTypeLike) -> tuple | None:
 def _bytes(*numbers: ArrayLike) -> tuple:
     arrays = map(np.asarray, numbers)
     return tuple((x.tobytes(), x.shape) for x in arrays)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def moments_of_smooth(smooth: Smooth, mean: Array, var: Array) -> Moments:
-    """E and Var of the function for N(mean, var)."""
-    shape, rows = mean.shape, flat(mean.shape)
-    first, second = _moments(smooth, *both(mean.reshape(rows), var.reshape(rows)))
-    return first.reshape(shape), second.reshape(shape)
-
-
-@moments_of_smooth.defjvp
-def _moments_jvp(smooth: Smooth, primals: Moments, tangents: Moments) -> tuple[Moments, Moments]:
-    (dm, dv), shape = tangents, flat(primals[0].shape)
-    slopes = _slopes(smooth, *both(*(x.reshape(shape) for x in primals)))
-    by = Slopes(*(x.reshape(dm.shape) for x in slopes))
-    moved = by.mean_by_mean * dm + by.mean_by_var * dv, by.var_by_mean * dm + by.var_by_var * dv
-    return moments_of_smooth(smooth, *primals), moved
 
 
 @partial(jax.jit, static_argnums=0)

@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from stochastic_net._types import Array
+from stochastic_net.moments._integrals.known import moments_of
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.quadrature import expectation
-from stochastic_net.moments._integrals.smooth import Smooth, moments_of_smooth, smooth_of
+from stochastic_net.moments._integrals.smooth import Smooth, smooth_of
 from stochastic_net.moments._integrals.taylor import Function
 from stochastic_net.random._elementary import exp_less
 
@@ -30,7 +31,7 @@ def hyperbolic_tangent(mean: Array, var: Array) -> Moments:
     below, smooth = mean < 0, _smooth(mean.dtype)
     if smooth is None:
         return expectation(jnp.tanh, mean, var)
-    first, second = moments_of_smooth(smooth, jnp.where(below, mean, -mean), var)
+    first, second = moments_of(smooth, jnp.where(below, mean, -mean), var)
     return jnp.where(below, first, -first), second
 
 
