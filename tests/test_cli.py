@@ -140,6 +140,7 @@ def test_evaluate_on_other_data(finished, tmp_path):
     assert "(12, 12, 1)" in refused.stderr
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_killed_at_a_random_step_and_resumed_it_ends_with_the_same_bits(finished, tmp_path, seed):
     run = tmp_path / "run"
@@ -156,6 +157,7 @@ def test_killed_at_a_random_step_and_resumed_it_ends_with_the_same_bits(finished
         assert (run / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_it_saves_and_says_how_to_go_on(finished, tmp_path, number):
     run = tmp_path / "run"
@@ -171,6 +173,7 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(finished, tmp_path, number
     assert parameters(run) == parameters(finished[0])
 
 
+@pytest.mark.law
 def test_eight_devices_draw_what_one_draws(finished, tmp_path):
     """The same table; not the same bits, for the gradients are summed in another order."""
     flags = "--xla_force_host_platform_device_count=8"

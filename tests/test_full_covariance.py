@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _compile import QUICKLY
 from flax import nnx
 from jax import lax
 
@@ -40,7 +41,7 @@ def close(f, x, mean=0.02, spread=0.02, draws=DRAWS):
     """Mean in deviations, and covariance in products of deviations."""
     first, second = drawn(f, x, draws)
     std = np.sqrt(np.diag(second))
-    got, matrix = jax.jit(full(f))(x), jax.jit(sn.moments.covariance(f))(x)
+    got, matrix = jax.jit(lambda x: (full(f)(x), sn.moments.covariance(f)(x)))(x)
     matrix = matrix.reshape(second.shape)
     np.testing.assert_allclose(jnp.ravel(got.var), np.diag(matrix), rtol=1e-4, atol=1e-6)
     np.testing.assert_array_less(abs(np.ravel(got.mean) - first) / std, mean)
@@ -94,6 +95,7 @@ BENT = {  # of correlated values; exact but for the third order of relu and of t
 ABOUT = {"maximum": 0.06, "a shift that all share": 0.06, "softmax": 0.35}
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("name", BENT)
 def test_what_is_not_linear_against_draws(name):
     bound = ABOUT.get(name, 0.03)
@@ -107,6 +109,7 @@ def test_a_value_less_itself_is_nothing():
     assert got.var < 1e-6
 
 
+@pytest.mark.law
 def test_a_network_of_relus_and_a_way_around():
     keys = jax.random.split(jax.random.key(0), 6)
     weights = [jax.random.normal(k, (12, 12)) / 3 for k in keys]
@@ -119,13 +122,14 @@ def test_a_network_of_relus_and_a_way_around():
     close(f, pair(12, var=0.2), mean=0.02, spread=0.05)  # three Gaussian closures: 0.037
 
 
+@pytest.mark.law
 def test_pooling_of_relu_is_relu_of_pooling():
     x = pair(1, 4, 4, 2, var=0.5)
     first = lambda x: nnx.max_pool(jax.nn.relu(x), (2, 2), (2, 2))  # noqa: E731
     other = lambda x: jax.nn.relu(nnx.max_pool(x, (2, 2), (2, 2)))  # noqa: E731
     for covariance in ("diagonal", "adjoint", "full"):
-        one, two = (sn.propagate(f, covariance)(x) for f in (first, other))
-        chex.assert_trees_all_close(one, two, rtol=1e-6)
+        both = jax.jit(lambda x, c=covariance: [sn.propagate(f, c)(x) for f in (first, other)])
+        chex.assert_trees_all_close(*both(x), rtol=1e-6)
     least = lambda x: jnp.minimum(x, 0.3).min(-1)  # noqa: E731
     chex.assert_trees_all_close(
         sn.propagate(least)(x), sn.propagate(lambda x: jnp.minimum(x.min(-1), 0.3))(x), rtol=1e-6
@@ -147,6 +151,7 @@ class LeNet(nnx.Module):
         return self.logits(nnx.relu(self.dense(x.reshape(x.shape[0], -1))))[0]
 
 
+@pytest.mark.law
 @pytest.mark.relaxed  # Flax's pooling is not strict
 @pytest.mark.parametrize(("covariance", "bound"), [("adjoint", 0.08), ("full", 0.05)])
 def test_convolution_relu_and_max_pooling(covariance, bound):
@@ -179,8 +184,9 @@ def test_under_vmap_and_in_a_gradient():
     chex.assert_trees_all_close(jax.tree.map(lambda a: a[1], mapped), one, rtol=1e-5)
     with jax.enable_x64(True):
         x = sn.Gaussian(jnp.array([0.4, -0.7, 1.1, 0.2]), jnp.array([0.5, 0.2, 0.9, 0.3]))
-        total = jax.jit(lambda x: full(f)(x).var)
-        slope = jax.jit(jax.grad(total))(x)
+        total = jax.value_and_grad(lambda x: full(f)(x).var)
+        total = jax.jit(total, compiler_options=QUICKLY)
+        slope = total(x)[1]
         for name in ("mean", "var"):
             step = np.zeros(4)
             step[2] = 1e-5
@@ -190,7 +196,7 @@ def test_under_vmap_and_in_a_gradient():
                         x.mean + (s * step if name == "mean" else 0),
                         x.var + (s * step if name == "var" else 0),
                     )
-                )
+                )[0]
                 for s in (1, -1)
             ]
             truth = (ends[0] - ends[1]) / 2e-5
@@ -232,6 +238,7 @@ def random_weights(net):
     return jax.tree.map(lambda w: sn.Gaussian(w, jnp.full(w.shape, 0.02, w.dtype)), net)
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("covariance", ["diagonal", "adjoint", "full"])
 def test_the_weights_of_a_module_may_be_random(covariance):
     net = nnx.Sequential(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), nnx.relu)
@@ -255,6 +262,7 @@ def test_the_weights_of_a_module_may_be_random(covariance):
 # ---- norms -------------------------------------------------------------------------------------
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("covariance", ["diagonal", "adjoint", "full"])
 def test_a_norm_over_few_channels(covariance):
     """Its numerator goes with its denominator; taken for independent, 1.7 times wide."""

@@ -376,6 +376,7 @@ def test_gradients_reach_the_inputs_and_all_parameters_of_every_tower(layers, tr
         assert np.mean(np.asarray(gradient[...]) != 0) > 0.9, path
 
 
+@pytest.mark.law
 @pytest.mark.relaxed
 @encoders
 def test_gradients_through_a_tower_are_the_numerical_ones(layers):

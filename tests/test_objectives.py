@@ -48,6 +48,7 @@ ELBOS = {
 }
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("options", ELBOS.values(), ids=ELBOS)
 def test_elbo_is_unbiased_for_posterior_and_decoder(options):
     def value(mean, var, w, key):
@@ -142,6 +143,7 @@ def test_doubly_reparameterised_has_less_noise_the_more_draws():
     assert noise(True) < 0.5 * noise(False)
 
 
+@pytest.mark.law
 @pytest.mark.parametrize(("coins", "draws"), [(1, 2), (1, 4), (2, 2)])
 def test_vimco_is_unbiased_exactly(coins, draws):
     with jax.enable_x64(True):

@@ -19,6 +19,7 @@ def _normal(key, loc, scale, shape=()):
 normal = sn.random.reparameterize(_normal, lambda z, loc, scale: ndtr((z - loc) / scale))
 
 
+@pytest.mark.law
 def test_reparameterize_gives_the_pathwise_derivative_to_second_order():
     def draw(sampler):
         return lambda *p: sampler(jax.random.key(61), *p, shape=(5,)) ** 2
@@ -84,6 +85,7 @@ def _pair_transform(z, rho):
     return jnp.stack([ndtr(x), ndtr((y - rho * x) / jnp.sqrt(1 - rho**2))], -1)
 
 
+@pytest.mark.law
 def test_a_correlated_pair_moves_by_the_distributional_transform():
     pair = sn.random.reparameterize(_pair, _pair_transform, event_ndim=1)
     for transform in (jax.jacfwd, jax.jacrev, jax.hessian):

@@ -57,6 +57,7 @@ def test_shapes_and_dtypes(name, dtype):
     assert gradient.shape == column.shape
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_float64_has_more_digits(name):
     with jax.enable_x64(True):

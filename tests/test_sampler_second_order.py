@@ -6,6 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import scipy.stats
+from _compile import QUICKLY
 from _samplers import FALSE_ALARM, SAMPLERS, draws, sampler
 from jax.test_util import check_grads
 
@@ -94,7 +95,6 @@ def derivatives(draw):
         z, pull = jax.vjp(draw, *row)
         return tuple(pull(jnp.ones_like(z)))
 
-    @jax.jit
     def everything(*row):
         pairs = [by(i, draw, row) for i in range(len(row))]
         forward = [slope.sum(0) for _, slope in pairs]  # over the ten draws of each setting
@@ -105,7 +105,7 @@ def derivatives(draw):
         ]
         return pairs[0][0].sum(0), (forward, reverse), (over_reverse, [pull(b) for b in basis])
 
-    return everything
+    return jax.jit(everything, compiler_options=QUICKLY)
 
 
 @pytest.mark.parametrize("name", SMOOTH)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats as stats
+from _compile import QUICKLY
 from jax.flatten_util import ravel_pytree
 
 import stochastic_net as sn
@@ -117,8 +118,8 @@ def test_derivatives_to_second_order_are_those_of_the_draw(name):
         rng = np.random.default_rng(0)
         along, across, weights = directions = [rng.normal(size=shape) for shape in shapes]
         points = [point + side * STEP * d for d in (0, along, across) for side in (-1, 1)]
-        # One program for all points: what is slow here is to compile it.
-        everything = jax.jit(jax.vmap(derivatives(draw, *directions, name not in LARGE)))
+        everything = jax.vmap(derivatives(draw, *directions, name not in LARGE))
+        everything = jax.jit(everything, compiler_options=QUICKLY)  # one program for all points
         at = {k: np.asarray(v) for k, v in everything(jnp.stack(points)).items()}
 
     def difference(what, ends):

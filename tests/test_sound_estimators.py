@@ -416,6 +416,7 @@ def a_huber_loss_by_hand_of_a_draw():
     return loss, (normal(3),)
 
 
+@pytest.mark.law
 @sound.rows()
 def test_a_sound_network_is_not_called_broken(build, options):
     check(build, options)

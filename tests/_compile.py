@@ -1,0 +1,4 @@
+"""How tests compile what is large, runs once and is held to the digits of float64."""
+
+# Its digits are the same however well the code runs; to compile it is what is slow.
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
