@@ -8,6 +8,7 @@ import jax
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.flat import flat
 from stochastic_net.moments._integrals.precision import Moments
+from stochastic_net.moments._integrals.second_order import moved_slopes
 from stochastic_net.moments._integrals.taylor import Slopes
 from stochastic_net.random._fence import both
 
@@ -31,7 +32,18 @@ def moments_of(known: Known, mean: Array, var: Array) -> Moments:
 @moments_of.defjvp
 def _moments_jvp(known: Known, primals: Moments, tangents: Moments) -> tuple[Moments, Moments]:
     (dm, dv), shape = tangents, flat(primals[0].shape)
-    slopes = known.slopes(*both(*(x.reshape(shape) for x in primals)))
+    slopes = _slopes_of(known, *both(*(x.reshape(shape) for x in primals)))
     by = Slopes(*(x.reshape(dm.shape) for x in slopes))
     moved = by.mean_by_mean * dm + by.mean_by_var * dv, by.var_by_mean * dm + by.var_by_var * dv
     return moments_of(known, *primals), moved
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _slopes_of(known: Known, mean: Array, var: Array) -> Slopes:
+    return Slopes(*known.slopes(mean, var))
+
+
+@_slopes_of.defjvp
+def _slopes_jvp(known: Known, primals: Moments, tangents: Moments) -> tuple[Slopes, Slopes]:
+    slopes = _slopes_of(known, *primals)
+    return slopes, moved_slopes(known.slopes, slopes, primals, tangents)

@@ -20,30 +20,19 @@ the first of each pair where s is small, for the second would cancel there; a ju
 as f' = [f] with the mass phi((c - m) / s) / s.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._integrals.flat import flat
 from stochastic_net.moments._integrals.known import moments_of
-from stochastic_net.moments._integrals.nodes import Breaks, Nodes
 from stochastic_net.moments._integrals.pieces import pieces_of
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.rest import Rest
-from stochastic_net.moments._integrals.smooth import smooth_of, where
-from stochastic_net.moments._integrals.taylor import Function, taylor_slopes
-from stochastic_net.moments._integrals.three_nodes import three_nodes
-from stochastic_net.moments._integrals.widths import (
-    NARROW,
-    NARROW_SLOPES,
-    by_width,
-    is_narrow,
-)
+from stochastic_net.moments._integrals.smooth import smooth_of
+from stochastic_net.moments._integrals.taylor import Function
+from stochastic_net.moments._integrals.unknown import Unknown, moments_with_numbers
 from stochastic_net.random._fence import both
 
 
@@ -65,79 +54,14 @@ def expectation(
     function, limit = rest.about(mean) if rest else (function, 0.0)
     shape, rows = mean.shape, flat(mean.shape)
     mean, var = (x.reshape(rows) for x in both(mean, var))
-    closed, constants = jax.closure_convert(
+    closed, numbers = jax.closure_convert(
         lambda u: function(u.reshape(shape)).reshape(u.shape), mean
     )
+    unknown = Unknown(closed, deep=rest is not None)
     places = tuple(_finite(jnp.asarray(b, mean.dtype), shape).reshape(mean.shape) for b in breaks)
-    first, second = _expectation(closed, rest is not None, mean, var, places, constants)
+    first, second = moments_with_numbers(unknown, mean, var, places, numbers)
     return first.reshape(shape) + limit, second.reshape(shape)
-
-
-def _moments(
-    function: Callable,
-    deep: bool,
-    mean: Array,
-    var: Array,
-    breaks: Breaks,
-    constants: list[Array],
-) -> Moments:
-    def known(u: Array) -> Array:
-        return function(u, *constants)
-
-    first, second = by_width(
-        *(mean, var, breaks, NARROW),
-        lambda m, v: three_nodes(known, m, v),
-        lambda m, v: Nodes(known, m, v, breaks, deep).moments(),
-    )
-    return first, second
-
-
-_expectation = jax.custom_jvp(_moments, nondiff_argnums=(0, 1))
-
-
-def _expectation_jvp(function: Callable, deep: bool, primals: tuple, tangents: tuple) -> tuple:
-    mean, var, breaks, constants = primals
-    out = _expectation(function, deep, mean, var, breaks, constants)
-
-    def known(u: Array) -> Array:
-        return function(u, *constants)
-
-    moved = [jnp.zeros_like(x) for x in out]
-    if not _are_zero(tangents[:2]):
-        by = by_width(
-            *(mean, var, breaks, NARROW_SLOPES),
-            lambda m, v: taylor_slopes(known, m, v),
-            lambda m, v: Nodes(known, m, v, breaks, deep).slopes(),
-        )
-        dm, dv = map(_instantiated, tangents[:2], primals[:2])
-        moved = [by[0] * dm + by[1] * dv, by[2] * dm + by[3] * dv]
-    if not _are_zero(tangents[2]):
-        m, v = where(~is_narrow(mean, var, breaks, NARROW_SLOPES), mean, var)
-        nodes = Nodes(known, m, v, breaks, deep)
-        for place, move in zip(breaks, map(_instantiated, tangents[2], breaks), strict=True):
-            moved = [m - d * move for m, d in zip(moved, nodes.jump_slopes(place), strict=True)]
-    if not _are_zero(tangents[3]):
-        moves = list(map(_instantiated, tangents[3], constants))
-        rest = jax.jvp(
-            lambda constants: _moments(function, deep, mean, var, breaks, constants),
-            (constants,),
-            (moves,),
-        )[1]
-        moved = [m + r for m, r in zip(moved, rest, strict=True)]
-    return out, tuple(moved)
-
-
-_expectation.defjvp(_expectation_jvp, symbolic_zeros=True)
 
 
 def _finite(place: Array, shape: Shape) -> Array:
     return jnp.broadcast_to(jnp.where(jnp.isfinite(place), place, 0.0), shape)
-
-
-def _are_zero(tangents: Any) -> bool:
-    leaves = jax.tree.leaves(tangents, is_leaf=lambda x: isinstance(x, SymbolicZero))
-    return all(isinstance(x, SymbolicZero) for x in leaves)
-
-
-def _instantiated(tangent: Any, primal: Array) -> Array:
-    return jnp.zeros_like(primal) if isinstance(tangent, SymbolicZero) else tangent
