@@ -115,6 +115,7 @@ def gated(x):
     return lax.scan(cell, (start, start), x)[1][-2:].sum(0)
 
 
+@pytest.mark.law
 def test_a_recurrent_network_against_draws():
     """Without the covariances one of its deviations is 1.9 times too large."""
     x = pair(np.random.default_rng(0).normal(size=(8, 3)), np.full((8, 3), 0.03))

@@ -61,14 +61,20 @@ def test_second_derivatives_are_those_of_the_first(function):
         assert (np.abs(one - two) <= 3e-5 * scale + 1e-12).all()
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["known numbers", "a learned number"])
-def test_a_gradient_of_a_gradient_holds_few_arrays(known):
-    """Pulled back node by node it held 14,000 and 2,300 of the size of the input."""
+NESTED = {
+    "known numbers": lambda x, a: jnp.tanh(x),
+    "a learned number": lambda x, a: x * jax.nn.sigmoid(a * x),
+    "a derivative in the moments": lambda x, a: jnp.logaddexp(x, x[::-1]),
+}
+
+
+@pytest.mark.parametrize("f", NESTED.values(), ids=NESTED)
+def test_a_gradient_of_a_gradient_holds_few_arrays(f):
+    """Pulled back node by node it held 14,000, 2,300 and 77,000 of the size of the input."""
     size = 20_000
 
     def slope(mean, var, a):
-        f = jnp.tanh if known else lambda x: x * jax.nn.sigmoid(a * x)
-        total = lambda mean: sn.propagate(f)(sn.Gaussian(mean, var)).mean.sum()  # noqa: E731
+        total = lambda m: sn.propagate(lambda x: f(x, a))(sn.Gaussian(m, var)).mean.sum()  # noqa: E731
         return jnp.square(jax.grad(total)(mean)).sum()
 
     like = jax.ShapeDtypeStruct((size,), "float32"), jax.ShapeDtypeStruct((), "float32")

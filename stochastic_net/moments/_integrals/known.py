@@ -8,7 +8,7 @@ import jax
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.flat import flat
 from stochastic_net.moments._integrals.precision import Moments
-from stochastic_net.moments._integrals.second_order import moved_slopes
+from stochastic_net.moments._integrals.second_order import always_forward, derivatives, moved_slopes
 from stochastic_net.moments._integrals.taylor import Slopes
 from stochastic_net.random._fence import both
 
@@ -46,4 +46,6 @@ def _slopes_of(known: Known, mean: Array, var: Array) -> Slopes:
 @_slopes_of.defjvp
 def _slopes_jvp(known: Known, primals: Moments, tangents: Moments) -> tuple[Slopes, Slopes]:
     slopes = _slopes_of(known, *primals)
-    return slopes, moved_slopes(known.slopes, slopes, primals, tangents)
+    one, two = derivatives(lambda mean, var: Slopes(*known.slopes(mean, var)))
+    by_mean, by_var = (always_forward(by)(*primals) for by in (one, two))
+    return slopes, moved_slopes(slopes, by_mean, by_var, tangents)

@@ -15,7 +15,7 @@ from jax.custom_derivatives import SymbolicZero
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.nodes import Breaks, Nodes
 from stochastic_net.moments._integrals.precision import Moments
-from stochastic_net.moments._integrals.second_order import moved_slopes
+from stochastic_net.moments._integrals.second_order import derivatives, moved_slopes
 from stochastic_net.moments._integrals.smooth import where
 from stochastic_net.moments._integrals.taylor import Function, Slopes, taylor_slopes
 from stochastic_net.moments._integrals.three_nodes import three_nodes
@@ -101,8 +101,9 @@ def _slopes_jvp(unknown: Unknown, primals: tuple, tangents: tuple) -> tuple[Slop
     out = _slopes(unknown, *primals)
     moved = Slopes(*map(jnp.zeros_like, out))
     if not _are_zero(tangents[:2]):
-        dm, dv = _instantiated(tangents[:2], primals[:2])
-        moved = moved_slopes(lambda m, v: unknown.slopes(m, v, *others), out, (mean, var), (dm, dv))
+        by_mean, by_var = derivatives(lambda m, v: unknown.slopes(m, v, *others))
+        moves = _instantiated(tuple(tangents[:2]), (mean, var))
+        moved = moved_slopes(out, by_mean(mean, var), by_var(mean, var), moves)
     if not _are_zero(tangents[2:]):
         of_others = partial(unknown.slopes, mean, var)
         rest = jax.jvp(of_others, others, _instantiated(tuple(tangents[2:]), others))[1]
