@@ -128,6 +128,7 @@ def test_evaluate_prints_the_table_again(finished):
     assert table == [line for line in again.stdout.splitlines() if "%" in line]
 
 
+@pytest.mark.law
 def test_evaluate_on_other_data(finished, tmp_path):
     run, _ = finished
     np.savez(tmp_path / "new.npz", **images(30, 8))
@@ -243,6 +244,7 @@ def test_runs_without_a_name_never_meet(tmp_path, monkeypatch):
     assert made == ["digits", "digits-2", "digits-3"]
 
 
+@pytest.mark.law
 def test_check_a_run(finished, capsys):
     assert main(["check", "--run", str(finished[0])]) == 0
     out = capsys.readouterr().out

@@ -10,6 +10,8 @@ from _implicit import INF, SAMPLERS
 
 import stochastic_net as sn
 
+pytestmark = pytest.mark.law
+
 PARAMS = {
     "truncated_normal": ([-1.0, 5.0, -INF], [2.0, INF, -4.0]),
     "von_mises": ([0.0, 2.0, 1e4],),

@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_draw_is_the_same_everywhere(name):
     """Eager, jitted, mapped over keys, and over eight devices: one draw, but for rounding."""
@@ -40,6 +41,7 @@ def test_a_sharded_draw_moves_no_array(name):
     chex.assert_trees_all_close(draw(*sharded), draw(*rows), rtol=1e-5)
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_shapes_and_dtypes(name, dtype):
