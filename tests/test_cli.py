@@ -244,7 +244,6 @@ def test_runs_without_a_name_never_meet(tmp_path, monkeypatch):
     assert made == ["digits", "digits-2", "digits-3"]
 
 
-@pytest.mark.law
 def test_check_a_run(finished, capsys):
     assert main(["check", "--run", str(finished[0])]) == 0
     out = capsys.readouterr().out

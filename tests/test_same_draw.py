@@ -127,7 +127,6 @@ def test_the_random_bits_are_equal(way, impl, monkeypatch):
     assert np.unique(once).size > 150  # of 192
 
 
-@pytest.mark.law
 @impls
 @events
 @ways

@@ -1,7 +1,7 @@
 """How the derivatives of E and Var of a function move: their own derivatives, taken forward.
 
 In reverse the sums over the nodes would be pulled back node by node, each with arrays of its own: a
-gradient of a gradient then takes thousands of arrays, and hundreds of times as long.
+gradient of a gradient would hold thousands of them.
 """
 
 from collections.abc import Callable
