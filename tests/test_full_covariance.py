@@ -277,3 +277,25 @@ def test_a_norm_over_few_channels(covariance):
     ratio = np.sqrt(got.var) / values.std(0)
     assert 0.85 < np.median(ratio) < 1.3
     assert (got.var >= 0).all()
+
+
+# ---- accelerators ------------------------------------------------------------------------------
+
+OWN_PRODUCTS = {
+    "softmax of many logits": (sn.propagate(jax.nn.softmax), pair(64, 128)),
+    "covariances": (full(lambda x: jnp.tanh(x)[1:] * x[:-1]), pair(4)),
+    "covariances in a loop": (
+        full(lambda x: lax.scan(lambda c, _: (jnp.tanh(c), c[0]), x, None, length=3)[1]),
+        pair(4),
+    ),
+}
+
+
+@pytest.mark.parametrize(("f", "x"), OWN_PRODUCTS.values(), ids=OWN_PRODUCTS)
+def test_our_own_matrix_products_are_in_full_precision(f, x):
+    """A GPU would round their float32 factors to ten bits; those of a network are the user's."""
+    with jax.default_matmul_precision("default"):  # which the tests set to "highest"
+        program = jax.jit(jax.value_and_grad(lambda x: f(x).mean.sum())).lower(x).as_text()
+    products = [line for line in program.splitlines() if "dot_general" in line]
+    assert products
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)

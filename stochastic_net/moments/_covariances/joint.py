@@ -20,7 +20,7 @@ from jax import lax
 from jax.custom_derivatives import zero_from_primal
 
 from stochastic_net._types import Array, ArrayLike, PyTree, Shape
-from stochastic_net.moments._integrals.precision import Moments, not_negative, wide_array
+from stochastic_net.moments._integrals.precision import Moments, not_negative, product, wide_array
 from stochastic_net.moments._program.tape import Run, Shared, Step, Tape
 from stochastic_net.moments._program.values import Value, is_random
 from stochastic_net.random import compute_dtype
@@ -248,11 +248,11 @@ def _by_node(one: Array, two: Array, weights: list[Array]) -> Iterator[tuple[Arr
 def _weighted(weight: Array, rows: Array) -> Array:
     if weight.ndim == 2:
         return weight.reshape(-1, 1) * rows
-    return (weight @ rows.reshape(*weight.shape[:2], -1)).reshape(rows.shape)
+    return product(weight, rows.reshape(*weight.shape[:2], -1)).reshape(rows.shape)
 
 
 def _sum_over_nodes(one: Array, two: Array, weights: list[Array]) -> Array:
     out = jnp.zeros((one.shape[1], two.shape[1]), one.dtype)
     for weight, a, b in _by_node(one, two, weights):
-        out = out + _weighted(weight, a).T @ b
+        out = out + product(_weighted(weight, a).T, b)
     return out

@@ -20,6 +20,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.laplace import deviation, tangents
+from stochastic_net.moments._integrals.precision import product
 from stochastic_net.moments._integrals.tiles import any_above
 from stochastic_net.random._elementary import exp, expm1
 from stochastic_net.random._fence import both
@@ -72,7 +73,7 @@ def _by_product(count: int, mean: Array, scale: Array, places: int) -> tuple[Arr
     t = steps(mean, index) * inverse
     density = exp(-0.5 * t * t) * inverse
     matrix = _matrix(count, index, places).astype(mean.dtype)
-    found = jnp.matmul(density, matrix, precision=lax.Precision.HIGHEST)
+    found = product(density, matrix)
     return tuple(jnp.split(found, count, -1))
 
 

@@ -13,6 +13,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.laplace_grid import STEP, laplace_grid, steps
+from stochastic_net.moments._integrals.precision import product
 
 _PLACES = 64
 _LEFT, _RIGHT = 7.0, 2.9  # of s, to either side of where -log S lies
@@ -46,11 +47,11 @@ def by_grid(mean: Array, var: Array, low: Array, high: Array) -> tuple[Array, ..
     log_t0 = jnp.log1p(-jnp.minimum(away, 1 - jnp.finfo(dtype).eps))
     others = jnp.exp(log_t0.sum(-2, keepdims=True) - log_t0)
     one, two = others * t1, others * t2
-    first, second = (x @ w for x, w in zip((one, two), _WEIGHTS.astype(dtype), strict=True))
+    first, second = map(product, (one, two), _WEIGHTS.astype(dtype))
     density = one.sum(-2)  # of U
     left = start + centre
     place = steps(left[..., 0], np.arange(_PLACES))
-    m0, m1, m2 = ((density[..., :2] @ w.astype(dtype))[..., None] for w in _MISSED)
+    m0, m1, m2 = (product(density[..., :2], w.astype(dtype))[..., None] for w in _MISSED)
     u = STEP * (place * density).sum(-1, keepdims=True) + left * m0 + m1
     u2 = STEP * (jnp.square(place) * density).sum(-1, keepdims=True)
     u2 += left * (left * m0 + 2 * m1) + m2
