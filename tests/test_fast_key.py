@@ -17,8 +17,10 @@ from _mesh import mesh_of
 from jax.extend.random import threefry_2x32
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
+from scipy import special
 
 import stochastic_net as sn
+from stochastic_net.random._normal_quantile import symmetric_quantile
 from stochastic_net.random._threefry import threefry
 
 IMPL = sn.random.THREEFRY13
@@ -151,6 +153,16 @@ def test_many_keys_at_once_draw_what_each_draws_alone(way, draw):
     np.testing.assert_array_equal(again, once)
 
 
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_the_noise_of_many_keys_is_what_each_draws_alone(way):
+    def draw(key):
+        return sn.random.normal(key, (2, 3, 5))
+
+    once = jnp.stack([draw(key) for key in jax.random.split(key_of(5), 8)])
+    again = np.asarray(way(draw, jax.random.split(key_of(5), 8))).reshape(once.shape)
+    np.testing.assert_array_max_ulp(again, np.asarray(once), 4)  # multiply and add may be fused
+
+
 COLLECTIVE = re.compile(r"all-gather|all-to-all|all-reduce|collective-permute|reduce-scatter")
 
 
@@ -253,6 +265,29 @@ def test_a_key_drawn_from_twice_is_noticed():
 @pytest.mark.parametrize("draw", [jax.random.normal, sn.random.normal], ids=["jax", "ours"])
 def test_the_normal_draw_is_standard_normal(draw, shape):
     check_standard_normal(draw(key_of(11), shape))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (0, 3), (50_000,), (10, 20, 30)], ids=str)
+def test_the_noise_is_that_of_jax_but_for_rounding(shape, dtype):
+    with jax.enable_x64(dtype == "float64"):
+        ours = sn.random.normal(key_of(13), shape, dtype)
+        wide = "float64" if dtype == "float64" else "float32"
+        theirs = jax.random.normal(key_of(13), shape, wide).astype(dtype)
+    assert (ours.shape, ours.dtype) == (shape, theirs.dtype)
+    # JAX's inverse error function is off by 5.8e-6; one more rounding to 16 bits
+    rtol = 6.5e-6 + (jnp.finfo(dtype).bits == 16) * float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(
+        np.asarray(ours, np.float64), np.asarray(theirs, np.float64), rtol=rtol, atol=0
+    )
+
+
+def test_the_noise_is_the_quantile_of_its_uniform_number():
+    """Over all numbers of the lattice that `jax.random.normal` draws from, the ends among them."""
+    low = np.nextafter(np.float32(-1), np.float32(0))
+    x = np.arange(2**23, dtype=np.float32) * np.float32(2.0**-23) * (np.float32(1) - low) + low
+    z = jax.jit(symmetric_quantile)(x)
+    np.testing.assert_allclose(z, math.sqrt(2) * special.erfinv(x.astype(float)), rtol=4e-7)
 
 
 def test_a_pair_samples_with_it():
