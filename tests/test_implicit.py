@@ -162,6 +162,17 @@ def _grid(name):
     return z, (mean,), [truth.wald_slope(mean, z)]
 
 
+def test_a_truncated_normal_holds_few_arrays():
+    """One pass makes the draw: more arrays of a million elements are new memory at every call."""
+
+    def both(lower, upper):
+        return sn.random.truncated_normal(jax.random.key(0), lower, upper).sum()
+
+    rows = jnp.full(100_000, -1.0), jnp.full(100_000, 2.0)
+    compiled = jax.jit(jax.value_and_grad(both, (0, 1))).lower(*rows).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 6 * rows[0].nbytes
+
+
 def test_the_derivative_of_a_truncated_normal_is_exact(dtype):
     """At 50 draws from every interval between ends up to 10 deviations out, and some others."""
     bounds = [(a, b) for i, a in enumerate(ENDS) for b in ENDS[i + 1 :]]

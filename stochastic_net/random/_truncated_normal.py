@@ -9,13 +9,14 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
+from stochastic_net.random._elementary import exp, log, log1p, reciprocal, root
 from stochastic_net.random._fence import once
 from stochastic_net.random._implicit import exponential, moving
 from stochastic_net.random._inverse import Coupling, check_coupling
 from stochastic_net.random._keys import check_key
 from stochastic_net.random._mills import LINEAR, central_mass, mills, short_mass, tail_mass
 from stochastic_net.random._stream import stream
-from stochastic_net.random._tails import both_tails, normal_quantile_guess
+from stochastic_net.random._tails import normal_quantile_guess, signed_tail, split
 
 Slopes = tuple[Array, Array]  # by the lower and the upper bound
 
@@ -76,23 +77,39 @@ def truncated_normal(
 
 @jax.jit
 def _truncated_normal(key: Key, lower: Array, upper: Array) -> Array:
-    u, complement = both_tails(*stream(key, lower.shape)(0), lower.dtype)
+    signed = once(signed_tail(*stream(key, lower.shape)(0), lower.dtype))
     low, high = _finite(lax.stop_gradient(lower)), _finite(lax.stop_gradient(upper))
-    z, slopes = _quantile(u, complement, low, high)
+    z, slopes = _quantile(signed, low, high)
     z = _inside(z, low, high)
     valid = (lower <= upper) & (lower < jnp.inf) & (upper > -jnp.inf)
     return _move(jnp.where(valid, z, jnp.nan), lower, upper, fixed=slopes)
 
 
-def _quantile(u: Array, complement: Array, low: Array, high: Array) -> tuple[Array, Slopes]:
+def _quantile(signed: Array, low: Array, high: Array) -> tuple[Array, Slopes]:
     """z with the fraction u of the mass of (low, high) below it, and how it moves with the two.
 
     Mirrored so that z >= 0, and measured from the inner end of its side: z = inner + t. The slopes
     are of t before the sum is rounded.
     """
     mirrored = high <= 0
-    u, complement = _swap(mirrored, u, complement)
+    signed = jnp.where(mirrored, -signed, signed)
     low, high = _mirror(mirrored, low, high)
+    t = once(_signed_distance(signed, low, high))
+    negative, t = t < 0, jnp.abs(t)
+    mirrored ^= negative
+    u, complement = split(jnp.where(negative, -signed, signed))
+    low, high = _mirror(negative, low, high)
+    inner = jnp.maximum(low, 0)
+    fall = t * (inner + t / 2)  # log of phi(inner) / phi(z)
+    d_low = complement * exp(fall - jnp.minimum(low, 0) ** 2 / 2)
+    d_high = u * exp(fall - _beyond(inner, high))
+    z = inner + t
+    return jnp.where(mirrored, -z, z), _swap(mirrored, d_low, d_high)
+
+
+def _signed_distance(signed: Array, low: Array, high: Array) -> Array:
+    """t, with the sign of z: one number for both, for XLA then computes one pass."""
+    u, complement = split(signed)
     straddles = low < 0
     left, right = central_mass(jnp.maximum(-low, 0)), central_mass(high)
     from_zero = jnp.where(
@@ -101,32 +118,31 @@ def _quantile(u: Array, complement: Array, low: Array, high: Array) -> tuple[Arr
     negative = straddles & (from_zero < 0)
     u, complement = _swap(negative, u, complement)
     low, high = _mirror(negative, low, high)
-    mirrored ^= negative
-
     inner = jnp.maximum(low, 0)
     total = jnp.where(straddles, left + right, tail_mass(inner, high - inner))
     inward = jnp.where(straddles, jnp.abs(from_zero), u * total)  # mass of (inner, z) / phi(inner)
-    beyond = (high - inner) * ((high + inner) / 2)
-    outward = jnp.exp(-beyond) * mills(high) + complement * total  # mass of (z, inf) / phi(inner)
+    # mass of (z, inf) / phi(inner)
+    outward = exp(-_beyond(inner, high)) * mills(high) + complement * total
     t = _start(inner, outward)
     for _ in range(1 if t.dtype == jnp.float32 else 2):
-        t = _refine(once(t), inner, inward, outward)
-    t = once(jnp.clip(t, 0, high - inner))
-    fall = t * (inner + t / 2)  # log of phi(inner) / phi(z)
-    d_low = complement * jnp.exp(fall - jnp.minimum(low, 0) ** 2 / 2)
-    d_high = u * jnp.exp(fall - beyond)
-    z = inner + t
-    return jnp.where(mirrored, -z, z), _swap(mirrored, d_low, d_high)
+        t = _refine(t, inner, inward, outward)
+    t = jnp.clip(t, 0, high - inner)
+    return jnp.where(negative, -t, t)
+
+
+def _beyond(inner: Array, high: Array) -> Array:
+    """log of phi(inner) / phi(high)."""
+    return (high - inner) * ((high + inner) / 2)
 
 
 def _start(inner: Array, outward: Array) -> Array:
     """t to about 1 % of the scale 1 / z on which the tail falls."""
-    log_tail = jnp.log(outward)
+    log_tail = log(outward)
     near = normal_quantile_guess(log_tail - inner * inner / 2 - _LOG_SQRT_2PI) - inner
     far_inner = jnp.maximum(inner, 1)
-    fall = jnp.maximum(jnp.log(mills(inner)) - log_tail, 0)  # = z^2/2 - inner^2/2 + log(R / R)
-    exponent = fall - 0.5 * jnp.log1p(2 * fall / (far_inner * far_inner))
-    far = 2 * exponent / (inner + jnp.sqrt(far_inner * far_inner + 2 * exponent))
+    fall = jnp.maximum(log(mills(inner)) - log_tail, 0)  # = z^2/2 - inner^2/2 + log(R / R)
+    exponent = fall - 0.5 * log1p(2 * fall * reciprocal(far_inner * far_inner))
+    far = 2 * exponent * reciprocal(inner + root(far_inner * far_inner + 2 * exponent))
     return jnp.maximum(jnp.where(inner < 6, near, far), 0)
 
 
@@ -135,7 +151,7 @@ def _refine(t: Array, inner: Array, inward: Array, outward: Array) -> Array:
     z = inner + t
     exponent = jnp.minimum(t * (inner + t / 2), 80)
     near = exponent < LINEAR
-    growth = jnp.exp(exponent)
+    growth = exp(exponent)
     step = jnp.where(
         near,
         (inward - short_mass(inner, jnp.where(near, t, 0))) * growth,
