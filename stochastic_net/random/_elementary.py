@@ -9,8 +9,8 @@ Each is one polynomial after a reduction of the argument, without a branch:
 f with the rounding error of 1 + w put back in. The relative error of the last two is below 2e-7,
 that of the first below 3e-7 + 1e-7 |x|. In float64 they are JAX's own.
 
-XLA on CPU breaks a pass in two where a quotient or a root is used twice. A maximum of one with 0 is
-cheap to it, and the quotient has one use.
+XLA on CPU breaks a pass in two where a quotient, a root or its exponential is used twice. A maximum
+of one with 0 is cheap to it, and the quotient has one use.
 """
 
 import math
@@ -128,6 +128,11 @@ def log2(x: Array) -> Array:
         return jnp.log2(x)
     e, f = _split(x)
     return e + f * polynomial(_LOG2_1P, f)
+
+
+def full_exp(x: Array) -> Array:
+    """e^x to the last digit, from the smallest number to the largest: JAX's own."""
+    return jnp.maximum(jnp.exp(x), 0)
 
 
 def root(x: Array) -> Array:

@@ -8,7 +8,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.random._chebyshev import half_line_series
-from stochastic_net.random._elementary import exp, reciprocal
+from stochastic_net.random._elementary import full_exp, reciprocal
 from stochastic_net.random._quadrature import unit_nodes
 
 # (1 + x) R(x) in Chebyshev polynomials of (x - 3.5) / (x + 3.5), from 40 digits (the form is that
@@ -100,7 +100,7 @@ def tail_mass(start: Array, length: Array) -> Array:
     exponent = length * (start + length / 2)
     short = exponent < LINEAR
     integrated = short_mass(start, jnp.where(short, length, 0))  # finite, with its derivative
-    difference = mills(start) - exp(-exponent) * mills(start + length)
+    difference = mills(start) - full_exp(-exponent) * mills(start + length)
     return jnp.where(short, integrated, difference)
 
 
@@ -108,7 +108,8 @@ def short_mass(start: Array, length: Array) -> Array:
     """`tail_mass` where its exponent is below LINEAR, by quadrature."""
     nodes, weights = unit_nodes(4, 9, length.dtype)
     return length * sum(
-        w * exp(-length * x * (start + length * x / 2)) for x, w in zip(nodes, weights, strict=True)
+        w * full_exp(-length * x * (start + length * x / 2))
+        for x, w in zip(nodes, weights, strict=True)
     )
 
 

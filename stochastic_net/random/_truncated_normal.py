@@ -9,7 +9,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
-from stochastic_net.random._elementary import exp, log, log1p, reciprocal, root
+from stochastic_net.random._elementary import full_exp, log, log1p, reciprocal, root
 from stochastic_net.random._fence import once
 from stochastic_net.random._implicit import exponential, moving
 from stochastic_net.random._inverse import Coupling, check_coupling
@@ -101,8 +101,8 @@ def _quantile(signed: Array, low: Array, high: Array) -> tuple[Array, Slopes]:
     low, high = _mirror(negative, low, high)
     inner = jnp.maximum(low, 0)
     fall = t * (inner + t / 2)  # log of phi(inner) / phi(z)
-    d_low = complement * exp(fall - jnp.minimum(low, 0) ** 2 / 2)
-    d_high = u * exp(fall - _beyond(inner, high))
+    d_low = complement * full_exp(fall - jnp.minimum(low, 0) ** 2 / 2)
+    d_high = u * full_exp(fall - _beyond(inner, high))
     z = inner + t
     return jnp.where(mirrored, -z, z), _swap(mirrored, d_low, d_high)
 
@@ -122,7 +122,7 @@ def _signed_distance(signed: Array, low: Array, high: Array) -> Array:
     total = jnp.where(straddles, left + right, tail_mass(inner, high - inner))
     inward = jnp.where(straddles, jnp.abs(from_zero), u * total)  # mass of (inner, z) / phi(inner)
     # mass of (z, inf) / phi(inner)
-    outward = exp(-_beyond(inner, high)) * mills(high) + complement * total
+    outward = full_exp(-_beyond(inner, high)) * mills(high) + complement * total
     t = _start(inner, outward)
     for _ in range(1 if t.dtype == jnp.float32 else 2):
         t = _refine(t, inner, inward, outward)
@@ -151,7 +151,7 @@ def _refine(t: Array, inner: Array, inward: Array, outward: Array) -> Array:
     z = inner + t
     exponent = jnp.minimum(t * (inner + t / 2), 80)
     near = exponent < LINEAR
-    growth = exp(exponent)
+    growth = full_exp(exponent)
     step = jnp.where(
         near,
         (inward - short_mass(inner, jnp.where(near, t, 0))) * growth,
