@@ -47,7 +47,10 @@ def by_grid(mean: Array, var: Array, low: Array, high: Array) -> tuple[Array, ..
     log_t0 = jnp.log1p(-jnp.minimum(away, 1 - jnp.finfo(dtype).eps))
     others = jnp.exp(log_t0.sum(-2, keepdims=True) - log_t0)
     one, two = others * t1, others * t2
-    first, second = map(product, (one, two), _WEIGHTS.astype(dtype))
+    first, second = (
+        _without_floor(product(x, w))
+        for x, w in zip((one, two), _WEIGHTS.astype(dtype), strict=True)
+    )
     density = one.sum(-2)  # of U
     left = start + centre
     place = steps(left[..., 0], np.arange(_PLACES))
@@ -56,3 +59,8 @@ def by_grid(mean: Array, var: Array, low: Array, high: Array) -> tuple[Array, ..
     u2 = STEP * (jnp.square(place) * density).sum(-1, keepdims=True)
     u2 += left * (left * m0 + 2 * m1) + m2
     return first, second, centre - gamma - u, u2 - u * u - math.pi**2 / 6
+
+
+def _without_floor(moment: Array) -> Array:
+    """0 for what the floor of our exponential (e^-87) leaves of a masked logit's probability."""
+    return jnp.where(moment < 100 * jnp.finfo(moment.dtype).tiny, 0, moment)
