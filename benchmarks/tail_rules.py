@@ -21,6 +21,7 @@ import scipy.special
 import scipy.stats
 
 from stochastic_net.random import _beta_gradient, _gamma_gradient, _t_gradient, _von_mises
+from stochastic_net.random._circle import sin_half
 from stochastic_net.random._quadrature import Rule, gauss
 
 TRUTH = gauss(300, 45.0)
@@ -72,7 +73,7 @@ def von_mises(dice: np.random.Generator, count: int) -> Integrals:
     kappa, z = kept(kappa, z, where=z > 1e-8)
 
     def integrals(rule: Rule) -> tuple:
-        length, _ = _von_mises.side(z, kappa, rule.cut)
+        length, _ = _von_mises.side(z, jnp.square(sin_half(z)), kappa, rule.cut)
         return _von_mises.integrals(z, length, kappa, rule)
 
     return integrals

@@ -81,3 +81,12 @@ def test_derivatives_to_second_order(name):
     x = jnp.linspace(0.1, 5.0, 50)
     for order in (jax.grad, lambda f: jax.grad(jax.grad(f))):
         np.testing.assert_allclose(jax.vmap(order(ours))(x), jax.vmap(order(theirs))(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_a_scaled_power_of_two_and_its_derivatives(x64):
+    with jax.enable_x64(x64):
+        y, scale = jnp.linspace(-20.0, 3.0, 40), jnp.linspace(0.03, 7.0, 40)
+        of = lambda f: jax.vmap(jax.value_and_grad(f, (0, 1)))(y, scale)  # noqa: E731
+        ours, theirs = of(elementary.exp2), of(lambda y, scale: scale * jnp.exp2(y))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), ours, theirs)

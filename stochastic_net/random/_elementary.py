@@ -10,7 +10,8 @@ f with the rounding error of 1 + w put back in. The relative error of the last t
 that of the first below 3e-7 + 1e-7 |x|. In float64 they are JAX's own.
 
 XLA on CPU breaks a pass in two where a quotient, a root or its exponential is used twice. A maximum
-of one with 0 is cheap to it, and the quotient has one use.
+of one with -1 is cheap to it, and the quotient has one use. (With 0, of which there are two, it
+would be three instructions.)
 """
 
 import math
@@ -20,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from stochastic_net._types import Array
 
@@ -95,12 +97,12 @@ def log1p(w: Array) -> Array:
 
 
 @jax.custom_jvp
-def exp2(y: Array) -> Array:
-    """2^y for -126 <= y < 128, which float32 does not check."""
+def exp2(y: Array, scale: ArrayLike = 1.0) -> Array:
+    """scale 2^y for a scale > 0, both normal numbers, which float32 does not check."""
     if y.dtype != jnp.float32:
-        return jnp.exp2(y)
+        return scale * jnp.exp2(y)
     n = _nearest(y)
-    return _power_of_two(n) * polynomial(_EXP2, y - n)
+    return _power_of_two(n, scale) * polynomial(_EXP2, y - n)
 
 
 @jax.custom_jvp
@@ -132,22 +134,22 @@ def log2(x: Array) -> Array:
 
 def full_exp(x: Array) -> Array:
     """e^x to the last digit, from the smallest number to the largest: JAX's own."""
-    return jnp.maximum(jnp.exp(x), 0)
+    return jnp.maximum(jnp.exp(x), -1)
 
 
 def root(x: Array) -> Array:
     """sqrt(x) for x >= 0."""
-    return jnp.maximum(jnp.sqrt(x), 0)
+    return jnp.maximum(jnp.sqrt(x), -1)
 
 
 def reciprocal(x: Array) -> Array:
     """1 / x for a positive x."""
-    return jnp.maximum(1 / x, 0)
+    return jnp.maximum(1 / x, -1)
 
 
 def inverse_root(x: Array) -> Array:
     """1 / sqrt(x) for a positive x."""
-    return jnp.maximum(lax.rsqrt(x), 0)
+    return jnp.maximum(lax.rsqrt(x), -1)
 
 
 def exp_less_line(x: Array) -> Array:
@@ -162,7 +164,10 @@ def exp_less_line(x: Array) -> Array:
 exp.defjvps(lambda tangent, value, _: value * tangent)
 expm1.defjvps(lambda tangent, value, _: (value + 1) * tangent)
 log1p.defjvps(lambda tangent, _, w: tangent / (1 + w))
-exp2.defjvps(lambda tangent, value, _: (value * math.log(2)) * tangent)
+exp2.defjvps(
+    lambda tangent, value, *_: (value * math.log(2)) * tangent,
+    lambda tangent, value, _, scale: value / scale * tangent,
+)
 log.defjvps(lambda tangent, _, x: tangent / x)
 rough_log.defjvps(lambda tangent, _, x: tangent / x)
 log2.defjvps(lambda tangent, _, x: tangent / x * LOG2_E)
@@ -172,10 +177,11 @@ def _nearest(x: Array) -> Array:
     return lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN)
 
 
-def _power_of_two(n: Array) -> Array:
-    """2^n for a whole number n."""
+def _power_of_two(n: Array, scale: ArrayLike = 1.0) -> Array:
+    """scale 2^n for a whole number n."""
     bits = lax.bitcast_convert_type(n + _WHOLE, jnp.int32) << np.int32(23)
-    return lax.bitcast_convert_type(bits + _ONE, jnp.float32)
+    one = lax.bitcast_convert_type(jnp.asarray(scale, jnp.float32), jnp.int32)
+    return lax.bitcast_convert_type(bits + one, jnp.float32)
 
 
 def _split(x: Array) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ are one integral with two weights,
   P(Z > z) / p(z) = int_z^pi e(t) dt,    e(t) = exp(kappa (cos t - cos z)),
   dz/dkappa       = int_z^pi (cos t - A) e(t) dt = -int_0^z (the same) dt,    A = E cos Z,
 
-the last for the integral over [0, pi] vanishes. Taken on the side where cos t - A has one sign,
+the last for the integral over [0, pi] vanishes. On the side where cos t - A has (about) one sign
 nothing cancels, and Gauss-Legendre nodes up to where e(t) has died away converge exponentially,
 at the same rate for all kappa and z. A draw is one such pair of integrals at a start near it and a
 series from there to the draw: a derivative costs no nodes of its own.
@@ -24,7 +24,7 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.random._arguments import arguments
 from stochastic_net.random._bessel import dispersion, scaled_i0
 from stochastic_net.random._circle import pi_parts, sin_half
-from stochastic_net.random._elementary import LOG2_E, exp2, inverse_root, reciprocal, root
+from stochastic_net.random._elementary import LOG2_E, exp2, polynomial, reciprocal, root
 from stochastic_net.random._fence import both
 from stochastic_net.random._implicit import moving
 from stochastic_net.random._inverse import Coupling, check_coupling
@@ -33,9 +33,10 @@ from stochastic_net.random._quadrature import Rule, sum_over_nodes
 from stochastic_net.random._stream import stream
 from stochastic_net.random._tail_rules import VON_MISES
 from stochastic_net.random._tails import signed_tail, split
-from stochastic_net.random._von_mises_start import start
+from stochastic_net.random._von_mises_start import quarter, start
 
-_LARGEST = 1e15  # concentrations beyond are drawn as this one
+_SMALLEST, _LARGEST = 1e-30, 1e15  # concentrations beyond are drawn as these
+_EXP = tuple(1 / math.factorial(k) for k in range(7))  # e^x to 3e-7 for |x| < 0.4
 
 
 def von_mises(
@@ -107,68 +108,83 @@ def _draw_and_slope(kappa: Array, high: Array, low: Array) -> tuple[Array, Array
     """The angle of 64 random bits, of which the first is its sign, and its derivative in kappa."""
     kappa = lax.stop_gradient(kappa)
     beyond, within = split(signed_tail(high << np.uint32(1), low, kappa.dtype))  # P(|Z| > z), ...
-    angle, slope = quantile(beyond, within, jnp.clip(kappa, 0, _LARGEST))
-    sign = jnp.where(high < np.uint32(0x80000000), 1, -1).astype(kappa.dtype)
-    sign = jnp.where(kappa >= 0, sign, jnp.nan)
+    angle, slope = quantile(beyond, within, jnp.clip(kappa, _SMALLEST, _LARGEST))
+    one = jnp.where(kappa >= 0, 1, jnp.nan).astype(kappa.dtype)
+    sign = jnp.where(high < np.uint32(0x80000000), one, -one)
     return sign * angle, sign * slope
 
 
 def quantile(beyond: Array, within: Array, kappa: Array) -> tuple[Array, Array]:
     """z >= 0 with P(|Z| > z) = beyond, and dz/dkappa: from a start near z, a step of high order."""
     norm = math.pi * scaled_i0(kappa)  # the integral of exp(kappa (cos t - 1)) over [0, pi]
-    near, masses = start(beyond, within, kappa, norm), (beyond * norm, within * norm)
-    z, slope = _nearer(near, *masses, kappa)
-    return (z, slope) if kappa.dtype == jnp.float32 else _nearer(z, *masses, kappa)
+    masses = beyond * norm, within * norm
+    z, slope = _nearer(*start(beyond, within, kappa, norm), *masses, kappa)
+    if kappa.dtype == jnp.float32:
+        return z, slope
+    return _nearer(z, sin_half(z) ** 2, *masses, kappa)
 
 
-def _nearer(near: Array, beyond: Array, within: Array, kappa: Array) -> tuple[Array, Array]:
-    """The quantile by one step from `near`, and dz/dkappa there; its masses are those of e."""
+def _nearer(
+    near: Array, square: Array, beyond: Array, within: Array, kappa: Array
+) -> tuple[Array, Array]:
+    """The quantile by one step from `near`, and dz/dkappa there; its masses are those of e.
+
+    `square` is about sin^2(near / 2), where it is known before `near` is.
+    """
     rule = VON_MISES.of(kappa.dtype)
-    length, upper = side(near, kappa, rule.cut)
+    length, upper = side(near, square, kappa, rule.cut)
     mass, slope = integrals(near, length, kappa, rule)
-    rate = 2 * LOG2_E * kappa
-    height = rate * sin_half(near) ** 2
+    height = 2 * LOG2_E * kappa * sin_half(near) ** 2
     mass = mass - jnp.where(upper, beyond, -within) * exp2(jnp.minimum(height, 115))
-    step, less = _step(mass, near, kappa)
-    z = jnp.clip(near + step, 0, pi_parts(near.dtype)[0])
-    return z, (slope - less) * exp2(rate * sin_half(z) ** 2 - height)
+    step, less, growth = _step(mass, near, kappa)
+    z = jnp.minimum(jnp.abs(near + step), pi_parts(near.dtype)[0])  # rounding may pass either end
+    return z, (slope - less) * growth
 
 
-def _step(mass: Array, z: Array, kappa: Array) -> tuple[Array, Array]:
-    """How far the integral of e from z on reaches `mass`, and that of (cos t - A) e until there.
+def _step(mass: Array, z: Array, kappa: Array) -> tuple[Array, Array, Array]:
+    """How far the integral of e from z on reaches `mass`, that of (cos t - A) e, and 1 / e there.
 
-    Both as series in the mass m, to its sixth and fifth power, in units of 1 / sqrt(kappa): the
-    derivatives of t by m are D_1 = 1 at z and D_(n+1) = dD_n/dt + n D_n kappa sin t, those of the
-    second integral C_1 = cos t - A and C_(n+1) = dC_n/dt + (n - 1) C_n kappa sin t.
+    The first two as series in the mass m, to its sixth and fifth power, in units of
+    1 / sqrt(1 + kappa): the derivatives of t by m are D_1 = 1 at z and D_(n+1) = dD_n/dt +
+    n D_n kappa sin t, those of the second C_1 = cos t - A and C_(n+1) = dC_n/dt +
+    (n - 1) C_n kappa sin t.
     """
     square = sin_half(z) ** 2
     sine, cosine = _sine(square), 1 - 2 * square
-    unit = inverse_root(jnp.maximum(kappa, 1))
-    one, scaled = unit * unit, jnp.minimum(kappa, 1)  # the second is kappa in those units
-    y, m = sine * reciprocal(unit), mass * reciprocal(unit)
+    one = reciprocal(1 + kappa)  # the square of that unit
+    unit, scaled = root(one), kappa * one  # the second is kappa in those units
+    inverse = (1 + kappa) * unit
+    y, m = sine * inverse, mass * inverse
     f, b = scaled * y, scaled * cosine  # kappa sin t and its derivative
     q = f * f
-    sixth = f * (b * (127 * b - 41 * one) + q * (326 * b + 120 * q - 101 * one) + one * one) / 720
-    fifth = (b * (7 * b - one) + q * (46 * b + 24 * q - 11 * one)) / 120
-    fourth = f * (7 * b + 6 * q - one) / 24
-    step = 1 + m * (f / 2 + m * ((b + 2 * q) / 6 + m * (fourth + m * (fifth + m * sixth))))
-    fifth = (cosine * (4 * b - one) + f * y * (18 * b + 6 * q - 7 * one)) / 120
-    fourth = y * (4 * b + 2 * q - one) / 24
-    rest = y / 2 + m * ((cosine + f * y) / 6 + m * (fourth + m * fifth))
+    third, fourth = b / 6 + q / 3, f * (7 / 24 * b + q / 4 - one / 24)
+    fifth = b * (7 / 120 * b - one / 120) + q * (23 / 60 * b + q / 5 - 11 / 120 * one)
+    sixth = b * (127 / 720 * b - 41 / 720 * one) + one * one / 720
+    sixth = f * (sixth + q * (163 / 360 * b + q / 6 - 101 / 720 * one))
+    step = m + m * m * (f / 2 + m * (third + m * (fourth + m * (fifth + m * sixth))))
+    tilt = f * y
+    fourth = y * (b / 6 + q / 12 - one / 24)
+    fifth = cosine * (b / 30 - one / 120) + tilt * (3 / 20 * b + q / 20 - 7 / 120 * one)
+    rest = y / 2 + m * ((cosine + tilt) / 6 + m * (fourth + m * fifth))
     lean = dispersion(kappa) - 2 * square
-    return mass * step, mass * (lean - one * m * rest)
+    short = one * step * step  # the square of the step, in radians
+    fall = step * (f * (1 - short * (1 / 6 - short / 120)) + step * b * (1 / 2 - short / 24))
+    growth = polynomial(_EXP, fall)
+    return step * unit, mass * (lean - one * m * rest), growth
 
 
 def _sine(square: Array) -> Array:
     """sin t in [0, 1] from sin^2(t / 2), which rounding may have brought above 1."""
-    return root(4 * square * jnp.maximum(1 - square, 0))
+    return root(4 * square * jnp.abs(1 - square))
 
 
-def side(z: Array, kappa: Array, cut: float) -> tuple[Array, Array]:
-    """From z up to pi, or to where e has died away, if cos t < A there; else down to 0."""
-    square = sin_half(z) ** 2
-    upper = 2 * square > dispersion(kappa)
-    end = root(jnp.minimum(square + cut * reciprocal(jnp.maximum(2 * kappa, cut)), 1))
+def side(z: Array, square: Array, kappa: Array, cut: float) -> tuple[Array, Array]:
+    """From z up to pi, or to where e has died away, if about cos t < A there; else down to 0.
+
+    `square` is about sin^2(z / 2).
+    """
+    upper = z * z * jnp.maximum(kappa - 0.4, 0.4 + 0.37 * kappa) > 1  # about cos z < A
+    end = root(jnp.minimum(square + 2 * cut * quarter(kappa), 1))
     nearly_pi, missing = pi_parts(z.dtype)
     end = jnp.minimum(end * (2 + (math.pi - 2) * end * end), nearly_pi)  # >= 2 arcsin(end)
     return jnp.where(upper, (end - z) + missing, -z), upper
@@ -181,11 +197,11 @@ def integrals(z: Array, length: Array, kappa: Array, rule: Rule) -> tuple[Array,
 
     def terms(x, w):
         square = sin_half(z + length * x) ** 2
-        e = w * exp2(height - rate * square)
-        return e, (spread - 2 * square) * e
+        e = exp2(height - rate * square, w)
+        return e, square * e
 
-    mass, lean = sum_over_nodes(terms, z, rule)
-    return length * mass, length * lean
+    mass, moment = sum_over_nodes(terms, z, rule)
+    return length * mass, length * (spread * mass - 2 * moment)
 
 
 @moving
@@ -199,7 +215,8 @@ def _slope(z: Array, kappa: Array) -> Array:
     kappa = jnp.minimum(kappa, _LARGEST)
     angle = jnp.abs(z)
     rule = VON_MISES.of(kappa.dtype)
-    _, slope = integrals(angle, side(angle, kappa, rule.cut)[0], kappa, rule)
+    length, _ = side(angle, sin_half(angle) ** 2, kappa, rule.cut)
+    _, slope = integrals(angle, length, kappa, rule)
     return jnp.where(z < 0, -slope, slope)
 
 
