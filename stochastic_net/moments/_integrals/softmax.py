@@ -23,12 +23,13 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.laplace import deviation
-from stochastic_net.moments._integrals.softmax_grid import REACH, by_grid
+from stochastic_net.moments._integrals.softmax_grid import by_grid, reach
 from stochastic_net.moments._integrals.softmax_nodes import by_nodes
 from stochastic_net.moments._integrals.tiles import any_above
 
 _SPAN = 3.5  # deviations of log S to either side
 _MANY = 2**12  # logits for which the grid is worth its compilation
+_PLACES = (28, 48)  # of a short and of a long grid
 _TILE = 2**13  # logits that are on the grid at once: 10 MB
 _MOST = 2**16  # and that may be where no fewer can be
 
@@ -72,9 +73,12 @@ def integrals(mean: Array, var: Array, axes: tuple[int, ...]) -> Integrals:
 def _tile(moments: tuple[Array, Array]) -> tuple[Array, ...]:
     mean, var = moments
     low, high = _range(mean, var, (2,))
-    return lax.cond(
-        any_above(high - low, REACH), partial(by_nodes, axes=(2,)), by_grid, mean, var, low, high
+    forms = (
+        *(partial(by_grid, places=places) for places in _PLACES),
+        partial(by_nodes, axes=(2,)),
     )
+    form = sum(any_above(high - low, reach(places)).astype(jnp.int32) for places in _PLACES)
+    return lax.switch(form, forms, mean, var, low, high)
 
 
 def _range(mean: Array, var: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:

@@ -14,10 +14,14 @@ from jax import lax
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.laplace_grid import STEP, laplace_grid, steps
 from stochastic_net.moments._integrals.precision import product
+from stochastic_net.random._elementary import exp, log1p
 
-_PLACES = 64
-_LEFT, _RIGHT = 7.0, 2.9  # of s, to either side of where -log S lies
-REACH = (_PLACES - 1) * STEP - _LEFT - _RIGHT  # the width of that
+_LEFT, _RIGHT = 5.5, 2.9  # of s, to either side of where -log S lies
+
+
+def reach(places: int) -> float:
+    """The width of where log S lies, on a grid of so many places."""
+    return (places - 1) * STEP - _LEFT - _RIGHT
 
 
 def _missed(power: int) -> np.ndarray:
@@ -33,32 +37,37 @@ def _missed(power: int) -> np.ndarray:
 
 
 _MISSED = [_missed(power) for power in range(3)]
-_WEIGHTS = np.full((2, _PLACES), STEP)  # of the integrands of E p and of E p^2, that is b e^{2 s}
-_WEIGHTS[0, :2] += _MISSED[0]
-_WEIGHTS[1, 0] += STEP / math.expm1(2 * STEP)
 
 
-def by_grid(mean: Array, var: Array, low: Array, high: Array) -> tuple[Array, ...]:
+def by_grid(mean: Array, var: Array, low: Array, high: Array, places: int) -> tuple[Array, ...]:
     """E p, E p^2, E log S and Var log S over the last axis, for log S between `low` and `high`."""
     dtype, start = mean.dtype, -high - _LEFT
     gamma = jnp.asarray(np.euler_gamma, dtype)
     centre = gamma + lax.stop_gradient(jax.nn.logsumexp(mean, -1, keepdims=True))
-    away, t1, t2 = laplace_grid(3, mean + start, var, _PLACES)
-    log_t0 = jnp.log1p(-jnp.minimum(away, 1 - jnp.finfo(dtype).eps))
-    others = jnp.exp(log_t0.sum(-2, keepdims=True) - log_t0)
+    away, t1, t2 = laplace_grid(3, mean + start, var, places)
+    log_t0 = log1p(-jnp.minimum(away, 1 - jnp.finfo(dtype).eps))
+    others = exp(log_t0.sum(-2, keepdims=True) - log_t0)
     one, two = others * t1, others * t2
     first, second = (
         _without_floor(product(x, w))
-        for x, w in zip((one, two), _WEIGHTS.astype(dtype), strict=True)
+        for x, w in zip((one, two), _weights(places).astype(dtype), strict=True)
     )
     density = one.sum(-2)  # of U
     left = start + centre
-    place = steps(left[..., 0], np.arange(_PLACES))
+    place = steps(left[..., 0], np.arange(places))
     m0, m1, m2 = (product(density[..., :2], w.astype(dtype))[..., None] for w in _MISSED)
     u = STEP * (place * density).sum(-1, keepdims=True) + left * m0 + m1
     u2 = STEP * (jnp.square(place) * density).sum(-1, keepdims=True)
     u2 += left * (left * m0 + 2 * m1) + m2
     return first, second, centre - gamma - u, u2 - u * u - math.pi**2 / 6
+
+
+def _weights(places: int) -> np.ndarray:
+    """Of the integrands of E p and of E p^2, which is b e^{2 s} to the left."""
+    weights = np.full((2, places), STEP)
+    weights[0, :2] += _MISSED[0]
+    weights[1, 0] += STEP / math.expm1(2 * STEP)
+    return weights
 
 
 def _without_floor(moment: Array) -> Array:
