@@ -88,7 +88,7 @@ def reliability_diagram(evaluations: list[Evaluation]) -> Figure:
                 label=f"{e.mode}  ECE {e.scores.ece:.3f}",
             )
         axes.set(title=f"{name} (x {level:g})", xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17))
     figure.axes[0].set_ylabel("accuracy")
     return _tidy(figure)
 

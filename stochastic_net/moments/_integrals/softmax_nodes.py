@@ -44,7 +44,7 @@ def _nodes(low: Array, high: Array) -> tuple[Array, Array]:
     s = w (u - e^{-u}) - high on equal steps of u: the tail e^s on the left is long and tame.
     """
     width = jnp.hypot((high - low) / _WIDTHS, 1.0)
-    first, last = (_inverse(t / width) for t in (jnp.full_like(low, -_LEFT), high - low + _RIGHT))
+    first, last = _inverse(jnp.stack([jnp.full_like(low, -_LEFT), high - low + _RIGHT]) / width)
     step = (last - first) / (_NODES - 1)
     k = jnp.arange(_NODES, dtype=low.dtype).reshape(-1, *(1,) * low.ndim)
     u = first[None] + k * step[None]
@@ -54,8 +54,10 @@ def _nodes(low: Array, high: Array) -> tuple[Array, Array]:
 
 def _inverse(t: Array) -> Array:
     """u with u - e^{-u} = t, nearly, by Newton's steps."""
-    u = jnp.where(t < 0, -jnp.log1p(jnp.maximum(-t, 0)), t)
-    for _ in range(4):
+
+    def nearer(_: int, u: Array) -> Array:
         decay = jnp.exp(-u)
-        u = u - (u - decay - t) / (1 + decay)
-    return u
+        return u - (u - decay - t) / (1 + decay)
+
+    start = jnp.where(t < 0, -jnp.log1p(jnp.maximum(-t, 0)), t)
+    return lax.fori_loop(0, 4, nearer, start)
