@@ -100,7 +100,7 @@ def log1p(w: Array) -> Array:
 def exp2(y: Array, scale: ArrayLike = 1.0) -> Array:
     """scale 2^y for a scale > 0, both normal numbers, which float32 does not check."""
     if y.dtype != jnp.float32:
-        return scale * jnp.exp2(y)
+        return jnp.exp2(y) * scale
     n = _nearest(y)
     return _power_of_two(n, scale) * polynomial(_EXP2, y - n)
 

@@ -35,10 +35,11 @@ _MOST = 2**16  # and that may be where no fewer can be
 
 
 class Integrals(NamedTuple):
-    """E p and E p^2 elementwise; E log S and Var log S with axes of size 1."""
+    """E p and E p^2; with axes of size 1, E (1 - p)^2 of the likeliest, E log S and Var log S."""
 
     first: Array
     second: Array
+    rest: Array
     log_sum: Array
     log_sum_var: Array
 

@@ -14,6 +14,7 @@ from jax import lax
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.laplace_grid import STEP, laplace_grid, steps
 from stochastic_net.moments._integrals.precision import product
+from stochastic_net.moments._integrals.softmax_rest import likeliest, second_of_rest
 from stochastic_net.random._elementary import exp, log1p
 
 _LEFT, _RIGHT = 5.5, 2.9  # of s, to either side of where -log S lies
@@ -40,26 +41,30 @@ _MISSED = [_missed(power) for power in range(3)]
 
 
 def by_grid(mean: Array, var: Array, low: Array, high: Array, places: int) -> tuple[Array, ...]:
-    """E p, E p^2, E log S and Var log S over the last axis, for log S between `low` and `high`."""
+    """The integrals over the last axis, for log S between `low` and `high`."""
     dtype, start = mean.dtype, -high - _LEFT
     gamma = jnp.asarray(np.euler_gamma, dtype)
     centre = gamma + lax.stop_gradient(jax.nn.logsumexp(mean, -1, keepdims=True))
     away, t1, t2 = laplace_grid(3, mean + start, var, places)
     log_t0 = log1p(-jnp.minimum(away, 1 - jnp.finfo(dtype).eps))
-    others = exp(log_t0.sum(-2, keepdims=True) - log_t0)
+    s = steps(start, np.arange(places))
+    inside = s <= _RIGHT - low[..., None]  # beyond, 1 - T_0 is rounded to more than T_0
+    others = jnp.where(inside, exp(log_t0.sum(-2, keepdims=True) - log_t0), 0)
     one, two = others * t1, others * t2
     first, second = (
         _without_floor(product(x, w))
         for x, w in zip((one, two), _weights(places).astype(dtype), strict=True)
     )
+    rest = second_of_rest(likeliest(mean, (-1,))[..., None], log_t0, t1, t2, (-2,))
+    rest = product(jnp.where(inside, rest, 0), _weights(places)[1].astype(dtype))
     density = one.sum(-2)  # of U
     left = start + centre
-    place = steps(left[..., 0], np.arange(places))
+    place = (s + centre[..., None])[..., 0, :]
     m0, m1, m2 = (product(density[..., :2], w.astype(dtype))[..., None] for w in _MISSED)
     u = STEP * (place * density).sum(-1, keepdims=True) + left * m0 + m1
     u2 = STEP * (jnp.square(place) * density).sum(-1, keepdims=True)
     u2 += left * (left * m0 + 2 * m1) + m2
-    return first, second, centre - gamma - u, u2 - u * u - math.pi**2 / 6
+    return first, second, rest, centre - gamma - u, u2 - u * u - math.pi**2 / 6
 
 
 def _weights(places: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from jax import lax
 
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.laplace import laplace
+from stochastic_net.moments._integrals.softmax_rest import likeliest, second_of_rest
 from stochastic_net.random._elementary import log1p
 
 _NODES = 28
@@ -19,8 +20,9 @@ _WIDTHS = 7  # that the range of log S has, of the unit w of the nodes
 def by_nodes(
     mean: Array, var: Array, low: Array, high: Array, axes: tuple[int, ...]
 ) -> tuple[Array, ...]:
-    """E p, E p^2, E log S and Var log S, for log S between `low` and `high`."""
+    """The integrals, for log S between `low` and `high`."""
     nodes, widths, gamma = *_nodes(low, high), jnp.asarray(np.euler_gamma, mean.dtype)
+    top = likeliest(mean, axes)
     centre = gamma + lax.stop_gradient(jax.nn.logsumexp(mean, axes, keepdims=True))
 
     def at(total: tuple[Array, ...], node: tuple) -> tuple[tuple[Array, ...], None]:
@@ -30,12 +32,13 @@ def by_nodes(
         others = jnp.exp(log_t0.sum(axes, keepdims=True) - log_t0) * width
         first, place = others * t1, s + centre
         moment = place * first.sum(axes, keepdims=True)  # of the density of U
-        parts = (first, others * t2, moment, place * moment)
+        rest = second_of_rest(top, log_t0, t1, t2, axes) * width
+        parts = (first, others * t2, rest, moment, place * moment)
         return tuple(t + x for t, x in zip(total, parts, strict=True)), None
 
-    zeros = (*(jnp.zeros_like(mean),) * 2, *(jnp.zeros_like(centre),) * 2)
-    (first, second, one, two), _ = lax.scan(jax.checkpoint(at), zeros, (nodes, widths))
-    return first, second, centre - gamma - one, two - one * one - math.pi**2 / 6
+    zeros = (*(jnp.zeros_like(mean),) * 2, *(jnp.zeros_like(centre),) * 3)
+    (first, second, rest, one, two), _ = lax.scan(jax.checkpoint(at), zeros, (nodes, widths))
+    return first, second, rest, centre - gamma - one, two - one * one - math.pi**2 / 6
 
 
 def _nodes(low: Array, high: Array) -> tuple[Array, Array]:
@@ -44,7 +47,9 @@ def _nodes(low: Array, high: Array) -> tuple[Array, Array]:
     s = w (u - e^{-u}) - high on equal steps of u: the tail e^s on the left is long and tame.
     """
     width = jnp.hypot((high - low) / _WIDTHS, 1.0)
-    first, last = _inverse(jnp.stack([jnp.full_like(low, -_LEFT), high - low + _RIGHT]) / width)
+    first, last = _inverse(
+        jnp.stack([jnp.full_like(low, -_LEFT), high - low + _RIGHT]) / width[None]
+    )
     step = (last - first) / (_NODES - 1)
     k = jnp.arange(_NODES, dtype=low.dtype).reshape(-1, *(1,) * low.ndim)
     u = first[None] + k * step[None]

@@ -13,10 +13,12 @@ from stochastic_net._types import Array
 from stochastic_net.moments._integrals.laplace import deviation
 from stochastic_net.moments._integrals.precision import Moments, rounded, wide
 from stochastic_net.moments._integrals.softmax import integrals
+from stochastic_net.moments._integrals.softmax_rest import likeliest
 from stochastic_net.moments._program.tape import node
 from stochastic_net.moments._program.values import Line
 
 _SMALL = 0.05  # deviations below which the variance of p is that of its linear part
+_SURE = 0.6  # p above which 1 - p has the digits
 _SMALL_SUM = 0.15  # and that of log S of its quadratic part
 
 
@@ -26,9 +28,17 @@ def softmax_node(line: Line, axes: tuple[int, ...]) -> Moments:
     mean, var = wide(line.moments())
     found = integrals(mean, var, axes)
     p = found.first
-    explained = p * p * jnp.maximum((1 - 2 * p) * var + _linear(p, var, axes), 0)
+    sure = likeliest(mean, axes) & (p > _SURE)
+    others = jnp.where(sure, 0, p)
+    rest = others.sum(axes, keepdims=True)  # 1 - p where sure
+    linear = _linear(others, var, axes)
+    explained = jnp.where(
+        sure, rest * rest * var + linear, (1 - 2 * p) * var + _linear(p, var, axes)
+    )
+    explained = p * p * jnp.maximum(explained, 0)
     small = deviation(var).max(axes, keepdims=True) < _SMALL
-    out = jnp.where(small, explained, jnp.maximum(found.second - p * p, 0.0))
+    spread = jnp.where(sure, found.rest - rest * rest, found.second - p * p)
+    out = jnp.where(small, explained, jnp.maximum(spread, 0.0))
     return node(*rounded((p, out), like), lambda: (out - explained).astype(like.dtype))
 
 
