@@ -164,8 +164,8 @@ def test_many_logits_are_taken_on_a_grid(shape, stds):
 
 
 @pytest.mark.law
-@pytest.mark.parametrize(("rows", "rtol"), [(6, 3e-3), (700, 5e-4)])  # at nodes, on the grid
-def test_the_deviation_of_a_near_certain_probability(rows, rtol):
+@pytest.mark.parametrize("rows", [6, 700])  # at nodes, on the grid
+def test_the_deviation_of_a_near_certain_probability(rows):
     """Var p is Var(1 - p): E p^2 - (E p)^2 has no digit of it in float32."""
     x = many_rows((rows, 10), (0.3, 1.0))
     x = sn.Gaussian(x.mean.at[:, 4].add(9.0), x.var)
@@ -175,7 +175,7 @@ def test_the_deviation_of_a_near_certain_probability(rows, rtol):
     for row in range(6):
         p, p_var, _ = exact(np.asarray(x.mean[row]), np.asarray(x.var[row]))
         assert 1e-4 < 1 - p[4] < 2e-2
-        np.testing.assert_allclose(np.sqrt(got.var[row]), np.sqrt(p_var), rtol=rtol)
+        np.testing.assert_allclose(np.sqrt(got.var[row]), np.sqrt(p_var), rtol=3e-3)
 
 
 @pytest.mark.law
