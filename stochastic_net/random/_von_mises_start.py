@@ -16,7 +16,7 @@ _NEVER_OPPOSITE = 30.0  # the concentration beyond which no draw is on the far s
 def start(beyond: Array, within: Array, kappa: Array, norm: Array) -> tuple[Array, Array]:
     """z >= 0 near P(|Z| > z) = beyond = 1 - within, where `norm` is pi e^-kappa I_0(kappa).
 
-    To within 0.2 of the scale on which the density falls, and to a seventh of z near 0. The second
+    To within 0.28 of the scale on which the density falls, and to a seventh of z near 0. The second
     is about sin^2(z / 2) where kappa > 0.73.
     """
     angle, square = _concentrated(beyond, within, kappa, norm)
