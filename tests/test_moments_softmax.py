@@ -164,9 +164,30 @@ def test_many_logits_are_taken_on_a_grid(shape, stds):
 
 
 @pytest.mark.law
-@pytest.mark.parametrize("rows", [6, 700])  # at nodes, on the grid
-def test_the_deviation_of_a_near_certain_probability(rows):
+@pytest.mark.parametrize("at_once", [60, None])  # at nodes, and as many as go on the grid
+@pytest.mark.parametrize(
+    ("count", "spread", "stds"),
+    [(2, 5, (0.3, 1)), (4, 3, (0.05, 0.1)), (4, 6, (0, 0.5)), (10, 6, (0.3, 1)), (50, 8, (0.2, 1))],
+)
+def test_deviations_beside_a_near_certain_probability(count, spread, stds, at_once):
     """Var p is Var(1 - p): E p^2 - (E p)^2 has no digit of it in float32."""
+    x = many_rows((5000 // count, count), stds, seed=count)
+    x = jax.tree.map(lambda a: a[:at_once], sn.Gaussian(spread * x.mean, x.var))
+    got = jax.jit(sn.propagate(jax.nn.softmax))(x)
+    tried = 0
+    for row in range(60):
+        p, p_var, _ = exact(np.asarray(x.mean[row]), np.asarray(x.var[row]))
+        if 1e-4 < 1 - p.max() < 1e-2:
+            tried += 1
+            error = np.abs(np.sqrt(np.asarray(got.var[row]) / p_var) - 1)
+            assert error[p.argmax()] < 0.01
+            assert error[p > 1e-6].max() < 0.1
+    assert tried > 1
+
+
+@pytest.mark.law
+@pytest.mark.parametrize("rows", [6, 700])
+def test_the_deviation_of_a_near_certain_probability_and_its_gradient(rows):
     x = many_rows((rows, 10), (0.3, 1.0))
     x = sn.Gaussian(x.mean.at[:, 4].add(9.0), x.var)
     got = jax.jit(sn.propagate(jax.nn.softmax))(x)
