@@ -73,15 +73,27 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def mean_seconds(run: Callable[[], object], span: float = 0.1) -> float:
+    """The mean over as many calls as take that many seconds, one at least.
+
+    A call of a millisecond takes turns being on one core and on all of them, as the kernel places
+    its threads: a median of single calls is then either the one or the other.
+    """
+    times = [seconds(run)]
+    while sum(times) < span:
+        times.append(seconds(run))
+    return sum(times) / len(times)
+
+
 def interleave(runs: dict[tuple[str, str], Callable], rounds: int) -> dict[tuple, list[float]]:
-    """Time every run once a round, in an order drawn anew; an untimed call goes before each."""
+    """Time every run once a round, in an order drawn anew; as many untimed calls go before."""
     times: dict[tuple, list[float]] = {name: [] for name in runs}
     order, dice = list(runs), random.Random(0)
     for _ in range(rounds):
         dice.shuffle(order)
         for name in order:
-            runs[name]()  # caches and thread pools as this contender leaves them
-            times[name].append(seconds(runs[name]))
+            mean_seconds(runs[name])  # caches, threads and clocks as in a loop of this one
+            times[name].append(mean_seconds(runs[name]))
     return times
 
 
