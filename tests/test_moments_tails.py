@@ -101,3 +101,63 @@ def test_one_more_than_tanh_has_its_digits():
     truth = integrals(lambda x: 2 * x * special.expit(2 * x), mean.astype(float), np.sqrt(var))
     np.testing.assert_allclose(got.mean, truth[0], rtol=1e-5)
     np.testing.assert_allclose(got.var, truth[1], rtol=2e-5)
+
+
+def hill(x):
+    return np.log1p(np.exp(-2 * np.square(1.5 - 1.9 * x)))
+
+
+# Nearly all of the Gaussian sees a 0: f, in float64, its kink, mean and deviation. A kink up to ten
+# deviations away, looked for; two lines that cancel but for a tail; lines that meet away from 0.
+BEYOND = {
+    "a kink that is looked for": (
+        lambda x: jax.nn.relu(jax.nn.silu(jnp.arctan(x - 1.0))),
+        lambda x: np.maximum(np.arctan(x - 1) * special.expit(np.arctan(x - 1)), 0),
+        *(1.0, [-1.0, -2.5, -0.6], [0.25, 0.35, 0.16]),
+    ),
+    "a line less a clipped one": (
+        lambda x: jax.nn.relu(jax.nn.hard_tanh(1.6 * x + 0.5) - 0.8 * x - 0.9),
+        lambda x: np.maximum(np.clip(1.6 * x + 0.5, -1, 1) - 0.8 * x - 0.9, 0),
+        *(-2.375, [4.0, 3.5, 3.0, 6.0], [1.1, 1.25, 1.2, 3.5]),
+    ),
+    "softly, away from 0": (
+        lambda x: jax.nn.softplus(-2.0 * x - 9.0),
+        lambda x: np.logaddexp(-2 * x - 9, 0),
+        *(None, [4.0, 3.5, 6.0], [1.1, 1.25, 3.5]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_what_only_the_tail_of_a_gaussian_sees_has_its_digits(name):
+    f, truth, kink, mean, std = BEYOND[name]
+    mean, std = single(mean), single(std)
+
+    @jax.jit
+    def moments(mean):
+        out = sn.propagate(f)(sn.Gaussian.from_std(mean, std))
+        return out.mean, out.var
+
+    (first, spread), (slope, _) = jax.jvp(moments, (mean,), (jnp.ones_like(mean),))
+    shift = kink or 0.0  # the panels of `integrals` meet at 0
+    expected = integrals(lambda x: truth(x + shift), mean.astype(float) - shift, std.astype(float))
+    np.testing.assert_allclose(first, expected[0], rtol=5e-5)
+    np.testing.assert_allclose(spread, expected[1], rtol=3e-5)
+    np.testing.assert_allclose(slope, expected[2], rtol=1e-3)
+
+
+def test_what_is_narrow_is_seen_by_wide_gaussians():
+    mean, std = single([-3.0, 1.0, 4.5]), single([4.2, 6.0, 2.6])
+    cases = {
+        "a hill": (lambda x: jnp.log1p(jnp.exp(-2 * jnp.square(1.5 - 1.9 * x))), hill),
+        "a gelu of a product": (
+            lambda x: jax.nn.gelu((0.8 - 2.3 * x) * jax.nn.gelu(x, approximate=False), False),
+            lambda x: (lambda y: y * special.ndtr(y))((0.8 - 2.3 * x) * x * special.ndtr(x)),
+        ),
+    }
+    for f, truth in cases.values():
+        got = sn.propagate(f)(sn.Gaussian.from_std(mean, std))
+        expected = integrals(truth, mean.astype(float), std.astype(float))
+        scale = np.hypot(expected[0], np.sqrt(expected[1]))
+        assert np.max(abs(got.mean - expected[0]) / scale) < 1e-5
+        assert np.max(abs(np.sqrt(got.var) - np.sqrt(expected[1])) / scale) < 1e-5

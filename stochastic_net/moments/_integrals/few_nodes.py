@@ -25,7 +25,8 @@ from stochastic_net.random._elementary import exp
 
 _COUNTS = (8, 10, 12, 16)  # of nodes
 _ENOUGH = 0.6  # the first count that reaches this deviation is taken, else the last
-_DEVIATIONS = (0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5)  # that are tried
+_DEVIATIONS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5)  # that are tried
+_FIRST = 2  # of them; those before are for who fails it, as far from 0 they are rounded
 _FAR = 40.0  # as far as they are tried
 _ERROR = 2e-6  # in units of the second moment's root
 _FLOOR = 1e-7  # and of the largest value near 0
@@ -94,13 +95,12 @@ def _is_tried(place: ArrayLike) -> bool:
 
 def _reach(few: list[np.ndarray], dense: list[np.ndarray], floor: float) -> float:
     """The deviation to which they agree."""
-    reach = 0.0
-    for scale, one, two in zip(_DEVIATIONS, few, dense, strict=True):
-        error = np.abs(one - two).max(0)
-        if not (error <= _ERROR * np.hypot(*two) + floor).all():
-            break
-        reach = scale
-    return reach
+    errors = [np.abs(one - two).max(0) for one, two in zip(few, dense, strict=True)]
+    sizes = [_ERROR * np.hypot(*two) + floor for two in dense]
+    agree = [bool((e <= size).all()) for e, size in zip(errors, sizes, strict=True)]
+    start = _FIRST if agree[_FIRST] else 0
+    right = sum(itertools.takewhile(bool, agree[start:]))  # how many, one after the other
+    return _DEVIATIONS[start + right - 1] if right else 0.0
 
 
 def _moments(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

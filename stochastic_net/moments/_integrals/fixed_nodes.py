@@ -2,11 +2,13 @@ r"""Fixed nodes for a wide Gaussian and a smooth function with asymptotes, all o
 
 f = l + r with its two asymptotes l, whose moments are closed, and a rest r that dies away from 0.
 What remains are the sums of r(u_j), times numbers, against the density of the Gaussian at u_j: the
-function itself is not in the program, only its values. Nodes are Gauss-Legendre's on panels that
-meet at 0, where l is bent, and are tried beside twice as many. Those far out are asked only if a
-Gaussian reaches them.
+function itself is not in the program, only its values. l is bent where the asymptotes meet, so that
+it is no larger than f where f dies away on one side, or at 0 if they are parallel. Nodes are
+Gauss-Legendre's on panels that meet there, as many as twice as many agree with. Those far out are
+asked only if a Gaussian reaches them.
 """
 
+import itertools
 import math
 from typing import NamedTuple, TypeAlias
 
@@ -21,7 +23,7 @@ from stochastic_net.moments._integrals.few_nodes import values_of
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.taylor import Function, Slopes
 from stochastic_net.moments._integrals.tiles import any_above
-from stochastic_net.moments._integrals.two_lines import TwoLines
+from stochastic_net.moments._integrals.two_lines import TwoLines, joined
 from stochastic_net.random._elementary import exp, inverse_root
 from stochastic_net.random._fence import both
 
@@ -30,6 +32,7 @@ Line: TypeAlias = tuple[float, float]  # slope and intercept
 _EDGE = 100.0  # where a function is at its asymptotes
 _NEAR = 25.0  # what is beyond is far out
 _PANELS = ((6.0, 40), (_NEAR, 56), (88.0, 144))  # where they end, and nodes
+_FURTHEST = 12.0  # where asymptotes may meet
 _REACH = 5.0  # deviations
 _TRIED = np.linspace(-25, 25, 101)  # means
 _ERROR = 2e-6
@@ -64,28 +67,34 @@ def _gauss(times: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([-u[::-1], u]), np.concatenate([w[::-1], w])
 
 
-_RULES = _gauss(1), _gauss(2)
+_RULES = tuple(map(_gauss, (1, 2, 4)))
 _FAR = _EDGE * np.array([-1.0, -2.0, -3.0, 1.0, 2.0, 3.0])
-_PLACES = np.concatenate([_FAR, *(u for u, _ in _RULES)])
 
 
 def fixed_nodes(function: Function, reach: float, dtype: DTypeLike) -> Fixed | None:
     """Nodes that are right from the deviation `reach` on; None without asymptotes, or if wrong."""
-    values = values_of(function, _PLACES.astype(dtype))
+    lines = _asymptotes(function, dtype)
+    if lines is None:
+        return None
+    scales = reach * np.array([1.0, 2.0, 4.0])
+    tables = (_table(function, lines, *rule, dtype) for rule in _RULES)
+    for few, many in itertools.pairwise(tables):
+        if all(_agree(few, many, scale) for scale in scales):
+            near = np.abs(few.u - lines.bend) < _NEAR
+            return Fixed(lines, *(Table(*(x[part] for x in few)) for part in (near, ~near)))
+    return None
+
+
+def _asymptotes(function: Function, dtype: DTypeLike) -> TwoLines | None:
+    values = values_of(function, np.concatenate([_FAR, _RULES[0][0]]).astype(dtype))
     if values is None:
         return None
-    low, high, *values = np.split(values, [3, 6, 6 + len(_RULES[0][0])])
-    below, above = _line(low, -_EDGE, values[0]), _line(high, _EDGE, values[0])
+    low, high, near = np.split(values, [3, 6])
+    below, above = _line(low, -_EDGE, near), _line(high, _EDGE, near)
     if below is None or above is None:
         return None
-    few, many = (
-        _table(*rule, x, below, above, dtype) for rule, x in zip(_RULES, values, strict=True)
-    )
-    scales = reach * np.array([1.0, 2.0, 4.0])
-    right = all(_agree(few, many, scale) for scale in scales)
-    near = np.abs(few.u) < _NEAR
-    parts = (Table(*(x[part] for x in few)) for part in (near, ~near))
-    return Fixed(TwoLines(below, above), *parts) if right else None
+    (a, b), (c, d), bend = joined(below, above, _FURTHEST, np.where)
+    return TwoLines((a, float(b)), (c, float(d)), bend=float(bend))
 
 
 def _line(values: np.ndarray, edge: float, near: np.ndarray) -> Line | None:
@@ -100,15 +109,14 @@ def _line(values: np.ndarray, edge: float, near: np.ndarray) -> Line | None:
 
 
 def _table(
-    u: np.ndarray,
-    weight: np.ndarray,
-    values: np.ndarray,
-    below: Line,
-    above: Line,
-    dtype: DTypeLike,
+    function: Function, lines: TwoLines, away: np.ndarray, weight: np.ndarray, dtype: DTypeLike
 ) -> Table:
-    u = u.astype(dtype).astype(float)  # where the function was asked
-    line = np.where(u < 0, below[0] * u + below[1], above[0] * u + above[1])
+    u = np.asarray(lines.bend + away, dtype)  # where the function is asked
+    values = values_of(function, u)
+    assert values is not None  # its constants are known
+    u = u.astype(float)
+    x, (a, b), (c, d) = u - lines.bend, lines.below, lines.above
+    line = np.asarray(np.where(x < 0, a * x + b, c * x + d))
     return Table(u, weight, line, values - line)
 
 
@@ -168,7 +176,7 @@ class FixedNodes:
         both_tables = zip(self.fixed.near, self.fixed.far, strict=True)
         u, weight, line, rest = map(np.concatenate, both_tables)
         rows = np.stack([u, weight / np.sqrt(2 * np.pi), line, rest], 1).astype(self.mean.dtype)
-        reached = jnp.abs(self.mean) + _REACH * jnp.sqrt(self.var)
+        reached = jnp.abs(self.mean - self.fixed.lines.bend) + _REACH * jnp.sqrt(self.var)
         reaches_far = reached > _NEAR
 
         def add(state: tuple, _: None) -> tuple[tuple, None]:

@@ -12,7 +12,7 @@ from stochastic_net._types import Array
 from stochastic_net.moments._integrals.ascending import in_order
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.taylor import Function, Slopes, slope_of
-from stochastic_net.moments._integrals.two_lines import TwoLines
+from stochastic_net.moments._integrals.two_lines import TwoLines, joined
 from stochastic_net.random._elementary import exp
 from stochastic_net.random._fence import both
 
@@ -20,13 +20,15 @@ Breaks = tuple[Array, ...]
 
 _NODES = 12  # in each panel
 _REACH = 7.0  # deviations; 3e-12 of the mass lies beyond
+_BEYOND = 3.0  # deviations beyond a break
 _BULK = 2.5  # deviations of the inner panels
 _INNER = 5.0  # and their length for a wide Gaussian, where they hold what f does near 0
 _PARTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # of it, where panels end
 _EDGE = 20.0  # where a function is at its asymptotes
 _FAR = 100.0  # and where it is in every digit of float32, its logarithm included
 _TAIL = 13.0  # deviations; beyond, a tail is no normal number of float32
-_WIDE = 1.0  # the deviation above which asymptotes are looked for
+_WIDE = 1.0  # the deviation above which panels are where functions do most
+_FURTHEST = 10.0  # where asymptotes may meet
 
 
 def _rule() -> tuple[np.ndarray, ...]:
@@ -42,12 +44,12 @@ _RULE = _rule()
 class _Panel(NamedTuple):
     """From `start` over `length`, of either sign; there f is near the line.
 
-    Nodes are denser at the start where `bend` is part of the length, not where it is 0.
+    Nodes are denser at the start where `dense` is part of the length, not where it is 0.
     """
 
     start: Array
     length: Array
-    bend: Array
+    dense: Array
     slope: Array
     intercept: Array
 
@@ -73,7 +75,7 @@ class Nodes:
         self.edge = _FAR if deep else _EDGE
         self.scale = jnp.sqrt(var)
         self.inverse = 1 / self.scale  # a quotient would be a pass of its own
-        self.believed, self.lines = _asymptotes(function, mean, self.scale, breaks, self.edge)
+        self.straight, self.lines = _asymptotes(function, mean, self.scale, breaks, self.edge)
         self.line_mean, self.line_var = both(*self.lines.moments(mean, var))
 
     def moments(self) -> Moments:
@@ -95,14 +97,14 @@ class Nodes:
             rest = self.function(u) - line
             square = rest * (rest + 2 * (line - self.line_mean))
             slope = slope_of(self.function, u)
-            one = mass * jnp.where(self.believed, rest * t, slope)
-            two = mass * jnp.where(self.believed, square * t, rest * slope)
+            one = mass * jnp.where(self.straight, rest * t, slope)
+            two = mass * jnp.where(self.straight, square * t, rest * slope)
             return [mass * rest, mass * square, one, one * t, two, two * t]
 
         first, square, *sums = self._sums(terms, 6)
         for place in self.breaks:
             mass, rest = self._jump(place)
-            mass, t = jnp.where(self.believed, 0.0, mass), (place - self.mean) * self.inverse
+            mass, t = jnp.where(self.straight, 0.0, mass), (place - self.mean) * self.inverse
             found = (mass, mass * t, mass * rest, mass * rest * t)
             sums = [s + x for s, x in zip(sums, found, strict=True)]
         return self._of_sums(first, square, *sums)
@@ -124,7 +126,7 @@ class Nodes:
             by_var[1] + (two_t - square) * (i * i / 2) - 2 * first * mean_by_var,
         )
         near = Slopes(one, one_t * i / 2, 2 * (two - first * one), (two_t - first * one_t) * i)
-        return Slopes(*(jnp.where(self.believed, a, b) for a, b in zip(far, near, strict=True)))
+        return Slopes(*(jnp.where(self.straight, a, b) for a, b in zip(far, near, strict=True)))
 
     def jump_slopes(self, place: Array) -> Moments:
         """By how much a jump at `place`, moved to the left, raises E and Var."""
@@ -153,15 +155,16 @@ class Nodes:
         self, sums: list[Array], panel: _Panel, terms: Callable[..., list[Array]]
     ) -> list[Array]:
         """The sums with the terms of one panel added."""
-        length, bend = (jnp.abs(x) * self.inverse for x in (panel.length, panel.bend))
+        length, dense = (jnp.abs(x) * self.inverse for x in (panel.length, panel.dense))
         start = (panel.start - self.mean) * self.inverse
 
         def add(sums: list[Array], node: tuple) -> list[Array]:
             place, bent, weight, bent_weight = node
-            away = place * panel.length + bent * panel.bend
+            away = place * panel.length + bent * panel.dense
             u, t = panel.start + away, start + away * self.inverse  # t without the rounding of u
-            mass = (weight * length + bent_weight * bend) * density(t)
-            found = terms(u, t, mass, panel.slope * u + panel.intercept)
+            mass = (weight * length + bent_weight * dense) * density(t)
+            line = panel.slope * (u - self.lines.bend) + panel.intercept
+            found = terms(u, t, mass, line)
             return [s + x for s, x in zip(sums, found, strict=True)]
 
         nodes = tuple(x.astype(self.mean.dtype) for x in _RULE)
@@ -178,16 +181,23 @@ class Nodes:
         nodes of the outermost panels are denser at their inner end. A function that dies away like
         e^u has its mass up to v off the mean, towards 0: where that can be, panels go there.
         """
-        edge, wide = jnp.where(self.believed, self.edge, jnp.inf), self.scale > _WIDE
+        wide = self.scale > _WIDE
+        edge = jnp.where(_long(self.straight, self.scale), self.edge, jnp.inf)
         far = _TAIL if self.deep else _REACH
-        tail = (jnp.where(self.believed, far, _REACH) if self.rolled else far) * self.scale
+        tail = (jnp.where(self.straight, far, _REACH) if self.rolled else far) * self.scale
         reach, below = _REACH * self.scale, self.mean < 0
-        low = jnp.clip(self.mean - jnp.where(below, reach, tail), -edge, edge)
-        high = jnp.clip(self.mean + jnp.where(below, tail, reach), -edge, edge)
+        low = self.mean - jnp.where(below, reach, tail)
+        high = self.mean + jnp.where(below, tail, reach)
+        for place in self.breaks:  # all that there is may be beyond it
+            seen = jnp.abs(place - self.mean) < _TAIL * self.scale
+            low = jnp.where(seen, jnp.minimum(low, place - _BEYOND * self.scale), low)
+            high = jnp.where(seen, jnp.maximum(high, place + _BEYOND * self.scale), high)
+        low, high = (jnp.clip(x, -edge, edge) for x in (low, high))
         half = jnp.where(wide, _INNER, _BULK * self.scale)
         middle = jnp.where(wide, 0.0, self.mean)
         inner = [middle + k * half for k in _PARTS]
-        places = [*inner, jnp.zeros_like(half), self.mean, *self.breaks]
+        bend = self.lines.bend + jnp.zeros_like(half)
+        places = [*inner, bend, self.mean, *self.breaks]
         if self.deep:
             way = jnp.clip(-self.mean, -tail, tail)
             places += [middle - 4 * half, middle + 4 * half]
@@ -196,13 +206,14 @@ class Nodes:
         places = jnp.clip(in_order(lax.stop_gradient(jnp.stack(places))), low, high)
         start = jnp.concatenate([places[:1], places])
         end = jnp.concatenate([low, places[1:], high])
-        outer, below = np.zeros((len(start), *(1,) * self.mean.ndim), bool), start + end < 0
+        outer = np.zeros((len(start), *(1,) * self.mean.ndim), bool)
+        below = start + end < 2 * bend[None]
         outer[[0, -1]] = True
-        bend = jnp.where(outer & wide[None], 0.5 * (end - start), 0.0)
+        dense = jnp.where(outer & wide[None], 0.5 * (end - start), 0.0)
         line = (
             jnp.where(below, b, a) for b, a in zip(self.lines.below, self.lines.above, strict=True)
         )
-        return _Panel(*map(lax.stop_gradient, (start, end - start, bend)), *line)
+        return _Panel(*map(lax.stop_gradient, (start, end - start, dense)), *line)
 
 
 def density(t: Array) -> Array:
@@ -213,7 +224,7 @@ def density(t: Array) -> Array:
 def _asymptotes(
     function: Function, mean: Array, scale: Array, breaks: Breaks, edge: float
 ) -> tuple[Array, TwoLines]:
-    """Whether they are believed, and the lines; f at the mean where they are not."""
+    """Whether a wide Gaussian has them, and the lines of a long one; else f at the mean."""
 
     def side(sign: float) -> tuple[tuple[Array, Array], Array]:
         one, two, three = (function(jnp.full_like(scale, sign * k * edge)) for k in (1, 2, 3))
@@ -223,12 +234,21 @@ def _asymptotes(
         return (slope, one - slope * (sign * edge)), error < small
 
     (below, low), (above, high) = side(-1.0), side(1.0)
-    believed = (scale > _WIDE) & low & high
+    straight = (scale > _WIDE) & low & high
     for place in breaks:
-        believed &= jnp.abs(place) <= edge
-    pivot = function(mean)
+        straight &= jnp.abs(place) <= edge
+    pivot, long = function(mean), _long(straight, scale)
 
     def known(slope: Array, intercept: Array) -> tuple[Array, Array]:
-        return jnp.where(believed, slope, 0.0), jnp.where(believed, intercept, pivot)
+        return jnp.where(long, slope, 0.0), jnp.where(long, intercept, pivot)
 
-    return believed, TwoLines(known(*below), known(*above))
+    left, right, bend = joined(known(*below), known(*above), _FURTHEST, jnp.where)
+    return straight, TwoLines(left, right, bend=bend)
+
+
+def _long(straight: Array, scale: Array) -> Array:
+    """Where it reaches further than its nodes do, which its asymptotes are then for.
+
+    Of a shorter one they may be most of what is integrated where f is next to nothing.
+    """
+    return straight & (scale > _EDGE / _REACH)

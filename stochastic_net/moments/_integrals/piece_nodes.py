@@ -40,7 +40,7 @@ class PieceNodes(Nodes):
         self.function, self.mean, self.var, self.breaks = function, mean, var, breaks
         self.scale = jnp.sqrt(var)
         self.inverse = 1 / self.scale
-        self.believed = jnp.zeros((), bool)
+        self.straight = jnp.zeros((), bool)
         pivot, zero = function(mean), jnp.zeros_like(mean)
         self.lines = TwoLines((zero, pivot), (zero, pivot))
         self.line_mean, self.line_var = pivot, zero

@@ -1,14 +1,14 @@
 r"""E and Var of a function of a Gaussian by quadrature that is accurate at every deviation.
 
 A fixed rule in units of the deviation s misses what a function does near 0 when s is large:
-32 Gauss-Hermite nodes are wrong by 9e-2 for tanh at s = 10. Where s > 1 the function is split,
+32 Gauss-Hermite nodes are wrong by 9e-2 for tanh at s = 10. Where s > 3 the function is split,
 
-  f(u) = l(u) + r(u),    l(u) = a_- u + b_- below 0 and a_+ u + b_+ above,
+  f(u) = l(u) + r(u),    l(u) = a_- u + b_- below the place where these meet, else a_+ u + b_+,
 
 into its asymptotes, whose moments are closed, and a rest that dies away, integrated where it lives.
 The asymptotes are read off f at 20 and 40 and believed where 60 agrees (100, 200 and 300 for a
 function whose tails are right in relative terms, too); where they are not (a square, a sine), l is
-0 and the nodes span the Gaussian, as they do for s < 1. Below s = 1e-2 it is three nodes, or
+0 and the nodes span the Gaussian, as they do for s < 3. Below s = 1e-2 it is three nodes, or
 Taylor's theorem. Panels of nodes meet at the breaks of the function, its kinks and jumps, where
 those are known, else at 0, where they most often are.
 

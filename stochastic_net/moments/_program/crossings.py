@@ -20,8 +20,8 @@ from stochastic_net.moments._program.values import Line
 Function = Callable[[Array], Array]
 
 MOST = 4  # crossings of one function that are kept, the leftmost
-_LOOKS, _HALVINGS = 96, 22
-_REACH = 6.0  # deviations
+_LOOKS, _HALVINGS = 112, 23
+_BULK, _REACH = 6.0, 13.0  # deviations, as dense as may be and at all
 _ROUNDING = 1e-6  # in units of 1 + |u|
 _WIDE = 1.0  # the deviation above which the grid is dense near 0
 
@@ -69,7 +69,8 @@ def _grid(mean: Array, scale: Array) -> Callable[[Array], Array]:
 
     def at(k: Array) -> Array:
         t = k.astype(mean.dtype) * np.asarray(2 / (_LOOKS - 1), mean.dtype) - 1
-        return jnp.where(scale > _WIDE, jnp.sinh(t * range_of_sinh), mean + _REACH * t * scale)
+        away = t * (_BULK + (_REACH - _BULK) * t**8)
+        return jnp.where(scale > _WIDE, jnp.sinh(t * range_of_sinh), mean + away * scale)
 
     return at
 
