@@ -79,10 +79,10 @@ def mean_seconds(run: Callable[[], object], span: float = 0.1) -> float:
     A call of a millisecond takes turns being on one core and on all of them, as the kernel places
     its threads: a median of single calls is then either the one or the other.
     """
-    times = [seconds(run)]
-    while sum(times) < span:
-        times.append(seconds(run))
-    return sum(times) / len(times)
+    total, calls = seconds(run), 1
+    while total < span:
+        total, calls = total + seconds(run), calls + 1
+    return total / calls
 
 
 def interleave(runs: dict[tuple[str, str], Callable], rounds: int) -> dict[tuple, list[float]]:
