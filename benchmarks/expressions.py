@@ -5,9 +5,8 @@ operations as --operations at most. Its mean and deviation at 24 Gaussians (mean
 1e-3 to 10) are compared with those by Gauss-Legendre panels in float64. Errors are relative to the
 scale of the output: the root of its second moment, or the median of that over the 24 Gaussians
 where it is less than the median, so that 1e-20 is no output of a function of 1 (a relu far below 0)
-and no cancellation in float32 of the function itself counts; but no less than 1e-16, the square of
-which is sums of terms that float32 has no digits for. How many hold without the median is printed,
-too. Every expression is counted: all grow as a power of x, so all have both moments.
+and no cancellation in float32 of the function itself counts. How many hold without the median is
+printed, too. Every expression is counted: all grow as a power of x, so all have both moments.
 Exits with 1 where an error is above --bound.
 """
 
@@ -39,7 +38,6 @@ def softplus(x):
     return np.logaddexp(x, 0)
 
 
-SMALLEST = 1e-16  # output: its variance has digits where terms of it below 1e-38 are lost
 UNARY = {  # ours, truth
     "tanh": (jnp.tanh, np.tanh),
     "sigmoid": (jax.nn.sigmoid, scipy.special.expit),
@@ -114,7 +112,7 @@ def errors(found: Expression, dice: np.random.Generator) -> tuple[float, float, 
     """The largest of the mean and of the deviation; of both in units of their own scale."""
     mean, std = gaussians(dice)
     first, deviation = dense(found.truth, mean, std)
-    own = np.maximum(np.hypot(first, deviation), SMALLEST)
+    own = np.maximum(np.hypot(first, deviation), np.finfo(np.float32).tiny)
     got = jax.jit(sn.propagate(found.ours))(sn.Gaussian.from_std(mean, std))
     if not isinstance(got, sn.Gaussian):  # an expression that is a constant
         got = sn.Gaussian(jnp.asarray(got), jnp.zeros_like(got))

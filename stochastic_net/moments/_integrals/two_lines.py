@@ -46,10 +46,9 @@ def _moments(
 ) -> Moments:
     """E and Var of a x + b + (d x + j) 1(x > 0)."""
     more, jump = steeper - slope, higher - intercept
-    if all(isinstance(x, float) and x == 0.0 for x in (slope, intercept, jump)):
-        up, up_var = relu(mean, var)
-        return more * up, more * more * up_var
     up, up_var = relu(mean, var)
+    if all(isinstance(x, float) and x == 0.0 for x in (slope, intercept, jump)):
+        return more * up, more * more * up_var
     above, below = positive_part(mean, var), positive_part(-mean, var)
     x = standard(mean, var)
     line_var = slope * slope * var + more * more * up_var + jump * jump * above * below
