@@ -1,22 +1,22 @@
 """Which of JAX's primitives `propagate` knows, as a page: docs/coverage.md.
 
-Every primitive of `jax.extend.core.primitives` in the installed JAX: with a rule of its own,
-composed with its neighbours and integrated, or an error that names the ways on.
+Every primitive of `jax.extend.core.primitives` and `jax.lax` in the installed JAX: with a rule of
+its own, composed with its neighbours and integrated, or an error that names the ways on.
 """
 
 import argparse
 from pathlib import Path
 
 import jax
+from jax import lax
 from jax.extend.core import primitives
 
 from stochastic_net.moments import kind_of_rule
-from stochastic_net.moments._program.unlisted import split_p, stack_p, tile_p
 
 PAGE = Path(__file__).parents[1] / "docs" / "coverage.md"
 HEAD = """# What `propagate` knows
 
-Every primitive of `jax.extend.core.primitives` in JAX {version} and three it leaves out, as
+Every primitive of `jax.extend.core.primitives` and `jax.lax` in JAX {version}, as
 `python benchmarks/coverage.py` writes it. *exact*: on mean and variance of independent elements;
 *fused*: composed with the elementwise operations around it, a closed form or quadrature of the
 whole; *approximated*: a rule that takes its operands, or their maximum, for Gaussian; *control*:
@@ -32,8 +32,8 @@ teaches it.
 def page() -> str:
     """The whole page."""
     rows: dict[str, list[str]] = {}
-    listed = {getattr(primitives, name) for name in dir(primitives) if name.endswith("_p")}
-    for primitive in sorted(listed | {split_p, stack_p, tile_p}, key=lambda p: p.name):
+    listed = {getattr(room, x) for room in (primitives, lax) for x in dir(room) if x[-2:] == "_p"}
+    for primitive in sorted(listed, key=lambda p: p.name):
         rows.setdefault(kind_of_rule(primitive), []).append(f"`{primitive.name}`")
     order = ("exact", "fused", "approximated", "control", "no rule")
     lines = (f"| {kind} ({len(rows[kind])}) | {', '.join(rows[kind])} |\n" for kind in order)

@@ -46,9 +46,14 @@ LINEAR = {
     "slice": lambda x: x[:, 1:3, ::2],
     "split": lambda x: jnp.split(x, 2, 1)[1],
     "stack": lambda x: jnp.stack([x, 2 * x], 2),
+    "unstack": lambda x: jnp.unstack(x, axis=1)[2],
+    "unpack": lambda x: (lambda a, b: a - 2 * b)(*x),
     "tile": lambda x: jnp.tile(x, (1, 2, 1, 1)),
     "scatter": lambda x: x.at[:, 1].set(x[:, 0] * 2),
     "scatter add": lambda x: jnp.zeros((2, 4)).at[:, jnp.array([0, 2, 2, 1])].add(x[..., 1, 0]),
+    "scatter subtract": lambda x: x.at[:, jnp.array([1, 1])].subtract(x[:, 2:] * 2),
+    "scatter multiply": lambda x: x.at[:, jnp.array([1, 1, 0])].multiply(-2.0),
+    "barrier": lambda x: lax.optimization_barrier((x, x[0]))[1],
     "dynamic slice": lambda x: lax.dynamic_slice_in_dim(x, 1, 2, 1),
     "cumulative sum": lambda x: jnp.cumsum(x, 1),
     "broadcast": lambda x: jnp.broadcast_to(x[None], (3, *x.shape)) / 3,
@@ -86,6 +91,23 @@ def test_products_of_independent_values_are_exact():
     chex.assert_trees_all_close(got.var, var.sum(-1), rtol=1e-5)
     elementwise = sn.propagate(lambda w, x: (w * x).sum(-1))(w, x)
     chex.assert_trees_all_close(elementwise, got, rtol=1e-5)
+
+
+def test_a_gradient_is_a_function_like_any_other():
+    """Of x^2 + sin x, whose two terms JAX adds up by an operation of its own."""
+    mean, var = RNG.normal(size=5), RNG.uniform(0.1, 2, 5)
+    got = sn.propagate(jax.grad(lambda x: (x**2 + jnp.sin(x)).sum()))(pair(mean, var))
+    decay, gap = np.exp(-var / 2), -np.expm1(-var)
+    of_wave = gap * (gap / 2 + decay**2 * np.sin(mean) ** 2)
+    crossed = -var * decay * np.sin(mean)  # Stein's lemma: Cov(X, cos X) = -Var E sin X
+    chex.assert_trees_all_close(got.mean, single(2 * mean + decay * np.cos(mean)), rtol=1e-5)
+    chex.assert_trees_all_close(got.var, single(4 * var + 4 * crossed + of_wave), rtol=1e-5)
+
+
+def test_a_barrier_does_not_part_a_composition():
+    x = pair(RNG.normal(size=5), RNG.uniform(0.1, 2, 5))
+    got = sn.propagate(lambda x: x * lax.optimization_barrier(jax.nn.sigmoid(x)))(x)
+    chex.assert_trees_all_close(got, sn.propagate(jax.nn.silu)(x), rtol=1e-6)
 
 
 # ---- many inputs -------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ _SAME = words(
     """
     broadcast_in_dim reshape transpose squeeze expand_dims slice copy copy_p rev
     stop_gradient convert_element_type reduce_max reduce_min dynamic_slice gather
-    reduce_precision pvary sort top_k cumsum_ unstack reduce_window_max optimization_barrier
+    reduce_precision pvary sort top_k cumsum_ unstack reduce_window_max
     """
 )
 

@@ -33,6 +33,12 @@ def call(walk: Walk, eqn: JaxprEqn, ins: list[Flow]) -> list[Flow]:
     return outs if law is None else [flow._replace(range=law) for flow in outs]
 
 
+@handles("optimization_barrier", "fence")
+def barrier(_walk: Walk, _eqn: JaxprEqn, ins: list[Flow]) -> list[Flow]:
+    """Every operand comes out as it is."""
+    return ins
+
+
 @handles(*_RULES)
 def own_rule(walk: Walk, eqn: JaxprEqn, ins: list[Flow]) -> list[Flow]:
     """A function with a derivative rule of its own: the rule counts, not what is inside."""

@@ -23,7 +23,7 @@ SMOOTH = words(
     add_any conv_general_dilated broadcast_in_dim reshape transpose squeeze expand_dims
     concatenate slice dynamic_slice dynamic_update_slice gather scatter-add pad rev cumsum
     erf erfc reduce_window_sum reduce_window_max reduce_window copy copy_p psum pvary
-    unstack optimization_barrier tile
+    unstack tile
     psum_invariant all_gather all_gather_invariant ppermute all_to_all reduce_scatter pbroadcast
     """
 )

@@ -75,6 +75,12 @@ def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     return [select(eqn, operands) or _compose(eqn, operands)]
 
 
+@register("fused", p.add_jaxvals_p)
+def add_any(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """The sum in a program that JAX differentiated."""
+    return elementwise(eqn.replace(primitive=p.add_p), operands)
+
+
 def _chosen(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
     """The random operand that a predicate, known here and now, chooses everywhere."""
     if eqn.primitive is not p.select_n_p or is_random(operands[0]):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeGuard
 
 import jax.numpy as jnp
+from jax import lax
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
@@ -14,7 +15,6 @@ from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._program.registry import refuse, register
 from stochastic_net.moments._program.shifts import only_shifts
 from stochastic_net.moments._program.tape import covariance, keeps_covariance, node
-from stochastic_net.moments._program.unlisted import split_p, stack_p, tile_p
 from stochastic_net.moments._program.values import (
     Elementwise,
     Line,
@@ -32,6 +32,7 @@ from stochastic_net.moments._rules.origins import (
     squares_of_centred,
 )
 from stochastic_net.moments._rules.spread import spread
+from stochastic_net.random._fence import fence_p
 
 
 @register(
@@ -39,7 +40,7 @@ from stochastic_net.moments._rules.spread import spread
     *(p.reshape_p, p.transpose_p, p.broadcast_in_dim_p, p.slice_p, p.squeeze_p, p.rev_p),
     *(p.reduce_precision_p, p.device_put_p, p.sharding_constraint_p),
     *(p.reduce_sum_p, p.cumsum_p, p.reduce_window_sum_p, p.concatenate_p, p.pad_p),
-    *(split_p, stack_p, tile_p),
+    *(lax.split_p, lax.stack_p, lax.unstack_p, lax.tile_p),
 )
 def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Each result is an operand's element or a sum of some: the operation acts on both moments."""
@@ -93,7 +94,7 @@ def _origin(eqn: JaxprEqn, x: Value) -> object:
     return origin(x)
 
 
-@register("exact", p.copy_p, p.name_p)
+@register("exact", p.copy_p, p.name_p, lax.optimization_barrier_p, fence_p)
 def itself(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """A function of a Gaussian stays one."""
     return operands
@@ -135,6 +136,21 @@ def pick(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         return eqn.primitive.bind(*arrays, **eqn.params)
 
     return [gaussian(apply(0), apply(1))]
+
+
+@register("exact", lax.scatter_sub_p, p.scatter_mul_p)
+def change(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Elements at constant places, less others or times constants."""
+    x, places, other = operands
+    apply = partial(eqn.primitive.bind, **eqn.params)
+    (mean, var), (by, spread) = moments(x), moments(other)
+    if is_random(places):
+        return refuse(eqn, "its indices are random")
+    if eqn.primitive is lax.scatter_sub_p:  # variances add
+        return [gaussian(apply(mean, places, by), apply(var, places, -spread))]
+    if is_random(other):
+        return refuse(eqn, "its factors are random")
+    return [gaussian(apply(mean, places, by), apply(var, places, jnp.square(by)))]
 
 
 @register("exact", p.dot_general_p, p.conv_general_dilated_p)
