@@ -143,6 +143,27 @@ def numpyro_distributions():
             d.BinaryConcrete,
         ),
         "event": (dist.Laplace(half, 2.0).to_event(1), d.Independent),
+        "Normal, integers": (dist.Normal(0, 1), sn.Gaussian),
+        "Uniform, integers": (dist.Uniform(jnp.array([0, 1]), 2), d.Uniform),
+        "TruncatedNormal, integers": (dist.TruncatedNormal(0.0, 1.0, low=-1), d.TruncatedGaussian),
+        "Gamma, integers": (dist.Gamma(2, 3), d.Gamma),
+        "GammaPoisson": (dist.GammaPoisson(half, 3.0), d.NegativeBinomial),
+        "BetaProportion": (dist.BetaProportion(half / 2, 3.0), d.Beta),
+        "Dirichlet": (dist.Dirichlet(jnp.float32([0.5, 1.5, 2.0])), d.Dirichlet),
+        "Dirichlet, expanded": (dist.Dirichlet(jnp.ones(3)).expand([4]), d.Dirichlet),
+        "MultivariateNormal": (
+            dist.MultivariateNormal(half, scale_tril=jnp.float32([[1.0, 0.0], [0.5, 2.0]])),
+            d.MultivariateGaussian,
+        ),
+        "MultivariateNormal of one mean": (
+            dist.MultivariateNormal(0.5, jnp.eye(2)),
+            d.MultivariateGaussian,
+        ),
+        "LowRankMultivariateNormal": (
+            dist.LowRankMultivariateNormal(half, half[:, None], half),
+            d.LowRankGaussian,
+        ),
+        "LKJCholesky": (dist.LKJCholesky(3, 2), d.LKJCholesky),
     }
 
 
@@ -157,6 +178,21 @@ def test_a_distribution_of_numpyro_is_drawn_by_our_samplers():
         np.testing.assert_allclose(
             ours.log_prob(z), theirs.log_prob(z), rtol=2e-4, atol=2e-5, err_msg=name
         )
+
+
+@pytest.mark.relaxed
+def test_integers_of_numpyro_become_what_the_family_needs():
+    dist = pytest.importorskip("numpyro").distributions
+    assert d.own(dist.Bernoulli(probs=1)).mean == 1
+    counts = d.own(dist.Binomial(10.0, probs=0.5))
+    assert counts.total_count.dtype == "int32"
+    assert counts.mean == 5
+    np.testing.assert_array_equal(d.own(dist.Categorical(logits=jnp.array([0, 0]))).probs, 0.5)
+    names = jax.jit(lambda t: d.own(dist.Binomial(3, logits=t)).enumerate_support())(0.0)
+    assert names.shape == (4,)
+    both = d.Independent(dist.Normal(jnp.zeros(3), 1), 1)
+    assert type(both.base) is sn.Gaussian
+    assert both.sample(jax.random.key(0)).shape == (3,)
 
 
 @pytest.mark.relaxed

@@ -43,6 +43,7 @@ LINEAR = {
     "pad": lambda x: jnp.pad(x, ((0, 0), (1, 2), (0, 0), (0, 0))),
     "concatenate with constants": lambda x: jnp.concatenate([x, jnp.ones_like(x)], -1),
     "gather": lambda x: x[:, jnp.array([2, 0, 2])],
+    "gather beyond the end": lambda x: x.at[:, jnp.array([0, 9])].get(mode="fill", fill_value=-1.0),
     "slice": lambda x: x[:, 1:3, ::2],
     "split": lambda x: jnp.split(x, 2, 1)[1],
     "stack": lambda x: jnp.stack([x, 2 * x], 2),

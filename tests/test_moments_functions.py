@@ -243,3 +243,27 @@ def test_functions_that_differ_in_a_digit_are_not_taken_for_one_another():
     one, two = (sn.propagate(lambda x, a=a: x * jax.nn.sigmoid(a * x))(x) for a in (1.0, 1.0001))
     assert (one.mean != two.mean).all()
     assert (one.var != two.var).all()
+
+
+SINGULAR = {
+    "sqrt |x|": (lambda x: jnp.sqrt(jnp.abs(x)), lambda x: np.sqrt(abs(x))),
+    "sqrt relu": (lambda x: jnp.sqrt(jax.nn.relu(x)), lambda x: np.sqrt(np.maximum(x, 0))),
+    "arccos": (lambda x: jnp.arccos(jnp.clip(x, -1, 1)), lambda x: np.arccos(np.clip(x, -1, 1))),
+}
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+def test_derivatives_where_the_slope_is_infinite(name):
+    """By the scores, for a node may lie where the slope is infinite."""
+    f, exact = SINGULAR[name]
+    mean, deviation = (x.ravel() for x in np.meshgrid([0.3, -0.7, 1.4], [0.3, 1.0, 3.0]))
+    x = sn.Gaussian(jnp.asarray(single(mean)), jnp.asarray(single(deviation**2)))
+    z = np.linspace(-9, 9, 1_000_001)
+    mass = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) * (z[1] - z[0])
+    expected = [
+        (exact(m + s * z) * z * mass).sum() / s for m, s in zip(mean, deviation, strict=True)
+    ]
+    found = jax.grad(lambda m: sn.propagate(f)(sn.Gaussian(m, x.var)).mean.sum())(x.mean)
+    np.testing.assert_allclose(found, expected, rtol=3e-4, atol=3e-5)
+    for covariance in ("adjoint", "full"):
+        chex.assert_tree_all_finite(sn.propagate(f, covariance)(x))

@@ -292,6 +292,22 @@ def test_a_foreign_distribution_is_drawn_too():
     np.testing.assert_array_equal(drawn, expected)
 
 
+@pytest.mark.relaxed
+def test_a_discrete_draw_of_numpyro_is_not_silently_constant():
+    dist = pytest.importorskip("numpyro").distributions
+    layers = {
+        "Sample": sn.nn.Sample(),
+        "StochasticNet": sn.nn.StochasticNet(None, lambda z: z),
+    }
+    for layer in layers.values():
+        with pytest.raises(TypeError, match="Bernoulli is discrete"):
+            jax.grad(lambda t: layer(dist.Bernoulli(logits=t), new_key()).astype("float32"))(0.0)  # noqa: B023
+        theirs = dist.Normal(jnp.zeros(3), 1.0)
+        drawn = layer(theirs, new_key())
+        expected = sn.distributions.own(theirs).sample(new_key())
+        np.testing.assert_array_equal(drawn, expected)
+
+
 # A variance that a network puts out is one.
 
 

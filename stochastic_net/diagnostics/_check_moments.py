@@ -45,7 +45,7 @@ def check_moments(
 
     Raises:
       NoRule: as `propagate` does.
-      TypeError: there is no Gaussian in `x`, or `key` is not a typed key.
+      TypeError: there is no Gaussian in `x` or in the module, or `key` is not a typed key.
       ValueError: fewer than 32 draws.
 
     Example:
@@ -57,9 +57,11 @@ def check_moments(
       (True, 2)
     """
     check_key(key)
+    if any(map(_is_gaussian, _leaves(f))):  # its weights are random
+        f, x = (lambda both: both[0](both[1])), (f, x)
     if not any(isinstance(leaf, Gaussian) for leaf in _leaves(x)):
         raise TypeError(
-            "x has no Gaussian in it: nothing is random, and there is nothing to check."
+            "neither x nor f has a Gaussian in it: nothing is random, so nothing can be checked."
         )
     if num_samples < 32:
         raise ValueError(f"num_samples must be at least 32, got {num_samples}.")

@@ -55,7 +55,10 @@ def broadcast_parameters(
     """
     arrays = {}
     for name, value in arguments.items():
-        whole = isinstance(value, int) and not isinstance(value, bool) and name not in integers
+        if name in integers:
+            arrays[name] = _known(name, value)
+            continue
+        whole = isinstance(value, int) and not isinstance(value, bool)
         arrays[name] = real_array(name, float(value) if whole else value)  # 2 counts as 2.0
     for name, array in arrays.items():
         if name in integers:
@@ -69,7 +72,20 @@ def broadcast_parameters(
             )
     with jax.numpy_dtype_promotion("standard"):
         dtype = jnp.result_type(*(a for name, a in arrays.items() if name not in integers))
-    return {n: a.astype(jnp.int32 if n in integers else dtype) for n, a in arrays.items()}
+    return {n: a if n in integers else a.astype(dtype) for n, a in arrays.items()}
+
+
+def _known(name: str, value: ArrayLike) -> Array:
+    """Integers as an array of int32; what is known stays so where a function is traced."""
+    if isinstance(value, jax.core.Tracer) or not isinstance(value, _ARRAYS):
+        return _int32(real_array(name, value))
+    with jax.ensure_compile_time_eval():
+        return _int32(real_array(name, value))
+
+
+def _int32(array: Array) -> Array:
+    """The integers as int32; what is no integer is refused later, as it is."""
+    return array.astype(jnp.int32) if array.dtype.kind in "iu" else array
 
 
 def spread(shape: Shape, *arrays: Array) -> list[Array]:

@@ -1,5 +1,7 @@
 """The Bernoulli distribution."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -9,7 +11,14 @@ from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._no_pathwise import refuse_gradient
-from stochastic_net.distributions._stable import log_deviance, logit, probabilities
+from stochastic_net.distributions._stable import (
+    exp_less_linear,
+    log_deviance,
+    log_odds,
+    probabilities,
+    sigmoid_ends,
+    softplus_ends,
+)
 from stochastic_net.distributions._support import boolean, not_nan
 
 
@@ -40,8 +49,11 @@ class Bernoulli(Family):
 
     @classmethod
     def from_probs(cls, probs: ArrayLike) -> "Bernoulli":
-        """The distribution with the probabilities of 1 given, from 0 to 1."""
-        return cls(logit(probabilities(probs)))
+        """The distribution with the probabilities of 1 given, from 0 to 1.
+
+        Gradients at 0 and 1 are as those of `Categorical.from_probs` at 0.
+        """
+        return cls(log_odds(probabilities(probs)))
 
     @property
     def probs(self) -> Array:
@@ -54,16 +66,16 @@ class Bernoulli(Family):
         return refuse_gradient("Bernoulli", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
-        return -jax.nn.softplus(jnp.where(x == 1, -self.logits, self.logits))
+        return -softplus_ends(jnp.where(x == 1, -self.logits, self.logits))
 
     def _cdf(self, x: Array) -> Array:
-        return jax.nn.sigmoid(-self.logits)  # at 0; the base knows the rest
+        return sigmoid_ends(-self.logits)  # at 0; the base knows the rest
 
     def _mean(self) -> Array:
-        return jax.nn.sigmoid(self.logits)
+        return sigmoid_ends(self.logits)
 
     def _var(self) -> Array:
-        return jax.nn.sigmoid(self.logits) * jax.nn.sigmoid(-self.logits)
+        return sigmoid_ends(self.logits) * sigmoid_ends(-self.logits)
 
     def _entropy(self) -> Array:
         return trial_entropy(self.logits)
@@ -82,6 +94,17 @@ def trial_divergence(p: Array, q: Array) -> Array:
     log_p = (-jax.nn.softplus(-p), -jax.nn.softplus(p))
     log_q = (-jax.nn.softplus(-q), -jax.nn.softplus(q))
     return log_deviance(log_p[0], log_q[0]) + log_deviance(log_p[1], log_q[1])
+
+
+def count_divergence(p: Array, q: Array) -> Array:
+    """KL between the counts of successes before a failure, of the logits of a success.
+
+    1 / P(failure) times that of one trial, which underflows where the quotient is finite.
+    """
+    failure = exp_less_linear(jax.nn.softplus(p) - jax.nn.softplus(q))
+    most = math.log(float(jnp.finfo(p.dtype).max)) - 1  # where the failures outweigh by far
+    success = log_deviance(-jax.nn.softplus(-p), -jax.nn.softplus(-q))
+    return failure + (1 + jnp.exp(jnp.minimum(p, most))) * success
 
 
 def trial_entropy(logits: Array) -> Array:

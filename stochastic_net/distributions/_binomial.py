@@ -10,7 +10,7 @@ from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._masses import beta_masses
 from stochastic_net.distributions._no_pathwise import refuse_gradient
-from stochastic_net.distributions._stable import logit, probabilities
+from stochastic_net.distributions._stable import BEND, beyond_bend, logit, probabilities
 from stochastic_net.distributions._support import Integers, counts, real
 from stochastic_net.random import require_if_concrete
 from stochastic_net.random._stirling import log_binomial
@@ -47,7 +47,7 @@ class Binomial(Family):
     @classmethod
     def from_probs(cls, total_count: ArrayLike, probs: ArrayLike) -> "Binomial":
         """The distribution with the probability of a success given."""
-        return cls(jnp.asarray(total_count), logit(probabilities(probs)))
+        return cls(total_count, logit(probabilities(probs)))  # pyrefly: ignore
 
     @property
     def probs(self) -> Array:
@@ -61,8 +61,9 @@ class Binomial(Family):
         return refuse_gradient("Binomial", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
-        p, q = jax.nn.sigmoid(self.logits), jax.nn.sigmoid(-self.logits)
-        return log_binomial(x, self._count(), p, q)
+        n, near = self._count(), jnp.clip(self.logits, -BEND, BEND)
+        log_prob = log_binomial(x, n, jax.nn.sigmoid(near), jax.nn.sigmoid(-near))
+        return log_prob + beyond_bend(self.logits, x, n - x)
 
     def _cdf(self, x: Array) -> Array:
         n = jnp.maximum(self._count(), 1.0)
@@ -81,7 +82,9 @@ class Binomial(Family):
                 "enumerate_support needs a total_count that is known when the function is traced: "
                 "close over it, or pass it as a static argument of jax.jit."
             )
-        return jnp.arange(int(self.total_count.max(initial=0)) + 1, dtype=jnp.int32)
+        with jax.ensure_compile_time_eval():  # it may be closed over by a traced function
+            most = int(self.total_count.max(initial=0))
+        return jnp.arange(most + 1, dtype=jnp.int32)
 
     def _count(self) -> Array:
         return self.total_count.astype(self.dtype)

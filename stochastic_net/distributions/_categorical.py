@@ -9,7 +9,13 @@ from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._no_pathwise import refuse_gradient
-from stochastic_net.distributions._stable import log_deviance, probabilities
+from stochastic_net.distributions._stable import (
+    log_deviance,
+    log_probs,
+    log_softmax,
+    probabilities,
+    softmax,
+)
 from stochastic_net.distributions._support import Integers, not_nan, one_hot
 
 
@@ -43,13 +49,19 @@ class Categorical(Family):
 
     @classmethod
     def from_probs(cls, probs: ArrayLike) -> "Categorical":
-        """The distribution with the probabilities given, shape (..., K)."""
-        return cls(jnp.log(probabilities(probs)))
+        """The distribution with the probabilities given, shape (..., K).
+
+        A probability of 0 has the right gradients in `log_prob`, `probs`, the moments and
+        `sn.estimators.enumerate_support` (but for float16, where they are NaN or 0); those of the
+        entropy and of divergences, which are infinite there, are finite numbers without a meaning.
+        An estimator that draws never sees that class, and misses its part of the gradient.
+        """
+        return cls(log_probs(probabilities(probs)))
 
     @property
     def probs(self) -> Array:
         """The probability of each class, shape (..., K)."""
-        return jax.nn.softmax(self.logits)
+        return softmax(self.logits)
 
     def _check(self, need) -> None:
         _require_weight(self.logits, need)
@@ -59,12 +71,12 @@ class Categorical(Family):
         return refuse_gradient("Categorical", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
-        log_probs = jax.nn.log_softmax(self.logits)
+        log_probs = log_softmax(self.logits)
         return jnp.take_along_axis(log_probs, x.astype(jnp.int32)[..., None], -1)[..., 0]
 
     def _cdf(self, x: Array) -> Array:
         below = _classes(self.logits) <= x[..., None]
-        return jnp.where(below, jax.nn.softmax(self.logits), 0.0).sum(-1)
+        return jnp.where(below, softmax(self.logits), 0.0).sum(-1)
 
     def _mean(self) -> Array:
         return (self.probs * _classes(self.logits)).sum(-1)
@@ -114,13 +126,19 @@ class OneHotCategorical(Family):
 
     @classmethod
     def from_probs(cls, probs: ArrayLike) -> "OneHotCategorical":
-        """The distribution with the probabilities given, shape (..., K)."""
-        return cls(jnp.log(probabilities(probs)))
+        """The distribution with the probabilities given, shape (..., K).
+
+        A probability of 0 has the right gradients in `log_prob`, `probs`, the moments and
+        `sn.estimators.enumerate_support` (but for float16, where they are NaN or 0); those of the
+        entropy and of divergences, which are infinite there, are finite numbers without a meaning.
+        An estimator that draws never sees that class, and misses its part of the gradient.
+        """
+        return cls(log_probs(probabilities(probs)))
 
     @property
     def probs(self) -> Array:
         """The probability of each class, shape (..., K)."""
-        return jax.nn.softmax(self.logits)
+        return softmax(self.logits)
 
     def _check(self, need) -> None:
         _require_weight(self.logits, need)
@@ -131,7 +149,7 @@ class OneHotCategorical(Family):
         return refuse_gradient("OneHotCategorical", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
-        return jnp.where(x == 1, jax.nn.log_softmax(self.logits), 0.0).sum(-1)
+        return jnp.where(x == 1, log_softmax(self.logits), 0.0).sum(-1)
 
     def _mean(self) -> Array:
         return self.probs

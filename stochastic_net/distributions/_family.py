@@ -149,32 +149,34 @@ class Family:
         Returns:
           An array of the shape of `value` less the event's axes.
         """
+        value = real_array("value", value)
         x, wide = self._meet("value", value)
-        outside = wide.support.excludes(x)
+        outside = wide.support.excludes_rounded(x, self._coarser(value.dtype))
         log_prob = wide._log_prob(_inside(wide.support, outside, x))
         unknown = jnp.isnan(x).any(tuple(range(-len(self.event_shape), 0)))
         log_prob = jnp.where(outside, -jnp.inf, jnp.where(unknown, jnp.nan, log_prob))
         return log_prob.astype(self.dtype)
 
     def cdf(self, value: ArrayLike) -> Array:
-        """P(z <= value), elementwise: 0 below the support, 1 above it."""
+        """P(z <= value), elementwise: 0 below the support, 1 above it; NaN at NaN."""
         x, wide = self._meet("value", value)
         support: Any = wide.support
         x = jnp.floor(x) if support.integer else x
         below = (x < support.low) if support.integer else (x <= support.low)
         above = x >= support.high
         cdf = wide._cdf(_inside(support, below | above | jnp.isinf(x), x))
-        return jnp.where(below, 0.0, jnp.where(above, 1.0, cdf)).astype(self.dtype)
+        cdf = jnp.where(below, 0.0, jnp.where(above, 1.0, cdf))
+        return jnp.where(jnp.isnan(x), jnp.nan, cdf).astype(self.dtype)
 
     def icdf(self, q: ArrayLike) -> Array:
-        """The value below which z falls with probability `q` in [0, 1], elementwise."""
+        """The value below which z falls with probability `q` in [0, 1], elementwise; NaN at NaN."""
         q, wide = self._meet("q", q)
         q = checked(_is_probability, q, "q must be a probability, from 0 to 1.")
         support: Any = wide.support
-        low, high = q <= 0, q >= 1
-        icdf = support.admit(wide._icdf(jnp.where(low | high, 0.5, q)), self.dtype)
+        low, high, unknown = q <= 0, q >= 1, jnp.isnan(q)
+        icdf = support.admit(wide._icdf(jnp.where(low | high | unknown, 0.5, q)), self.dtype)
         end = jnp.where(low, support.low, support.high).astype(self.dtype)
-        return jnp.where(low | high, end, icdf)
+        return jnp.where(unknown, jnp.nan, jnp.where(low | high, end, icdf))
 
     @property
     def mean(self) -> Array:
@@ -259,6 +261,12 @@ class Family:
         """The same parameters in another floating dtype."""
         arrays = ((n, r.support.integer, getattr(self, n)) for n, r in self._fields.items())
         return _unchecked(type(self), ((n, a if i else a.astype(dtype)) for n, i, a in arrays))
+
+    def _coarser(self, dtype: jnp.dtype) -> jnp.dtype:
+        """`dtype`, that of a value, if it is one of floats that are coarser than this law's."""
+        floating = jnp.issubdtype(dtype, jnp.floating)
+        own = self.dtype
+        return dtype if floating and jnp.finfo(dtype).eps > jnp.finfo(own).eps else own
 
     def _meet(self, name: str, value: ArrayLike) -> tuple[Array, Self]:
         """`value` and the distribution, in the dtype to compute in and of one shape."""

@@ -43,7 +43,11 @@ def joint_divergence(p: Joint, q: Joint) -> Array:
 def _root(d: Joint) -> Array:
     if isinstance(d, MultivariateGaussian):
         return d.scale_tril
-    return jnp.linalg.cholesky(d._covariance())
+    # By QR: the covariance has the square of the condition number of what is decomposed.
+    scales = on_diagonal(jnp.sqrt(d.cov_diag))
+    upper = jnp.linalg.qr(jnp.concatenate([d.cov_factor.mT, scales], -2), mode="r")
+    signs = jnp.where(diagonal(upper) < 0, -1.0, 1.0).astype(upper.dtype)
+    return (signs[..., None] * upper).mT
 
 
 @kl_rule(MultivariateGaussian, Gaussian)
@@ -80,13 +84,14 @@ def _total_correlation(p: Joint) -> Array:
         own = diagonal(p.scale_tril)
         others = jnp.square(jnp.tril(p.scale_tril, -1)).sum(-1)
         return 0.5 * jnp.log1p(others / (own * own)).sum(-1)
-    # log det(1 + A^T A) with the trace of A^T A, which is |A|^2, taken from both sides
+    # log det(1 + A^T A), where A is small with its trace |A|^2 taken from both sides
     whitened = p._whitened()
-    own = abs(diagonal(whitened.root))
+    own, squares = abs(diagonal(whitened.root)), jnp.square(whitened.factor).sum(-1)
     joint = jnp.square(jnp.triu(whitened.root, 1)).sum((-2, -1))
     joint = joint + _log1p_deficit((own - 1) * (own + 1)).sum(-1)
-    single = _log1p_deficit(jnp.square(whitened.factor).sum(-1)).sum(-1)
-    return 0.5 * (joint - single)
+    single = _log1p_deficit(squares).sum(-1)
+    direct = 0.5 * jnp.log1p(squares).sum(-1) - jnp.log(own).sum(-1)
+    return jnp.where(squares.sum(-1) < 1, 0.5 * (joint - single), direct)
 
 
 def _log1p_deficit(x: Array) -> Array:

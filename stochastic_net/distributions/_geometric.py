@@ -6,11 +6,11 @@ from jax import lax
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
 from stochastic_net.distributions import _noise
-from stochastic_net.distributions._bernoulli import trial_divergence
+from stochastic_net.distributions._bernoulli import count_divergence
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._no_pathwise import refuse_gradient
-from stochastic_net.distributions._stable import logit, probabilities, to_int32
+from stochastic_net.distributions._stable import logit, probabilities, softplus_ratio, to_int32
 from stochastic_net.distributions._support import counts, real
 
 
@@ -68,11 +68,9 @@ class Geometric(Family):
         return jnp.exp(-self.logits) * (1 + jnp.exp(-self.logits))
 
     def _entropy(self) -> Array:
-        rest = jnp.exp(-self.logits) * jax.nn.softplus(self.logits)
-        return jax.nn.softplus(-self.logits) + rest
+        return jax.nn.softplus(-self.logits) + softplus_ratio(self.logits)
 
 
 @family_kl_rule(Geometric, Geometric)
 def _(p: Geometric, q: Geometric) -> Array:
-    trials = 1 + jnp.exp(-p.logits)
-    return trials * trial_divergence(p.logits, q.logits)
+    return count_divergence(-p.logits, -q.logits)

@@ -2,11 +2,15 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
+from stochastic_net.distributions._convert import own
 from stochastic_net.distributions._kl import kl, kl_rule
 from stochastic_net.random._inverse import Coupling
 
@@ -30,10 +34,39 @@ class Independent:
     base: Any
     event_ndim: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", own(self.base))
+
     @property
     def shape(self) -> Shape:
-        """The shape of a draw."""
-        return self.base.shape
+        """The shape of a draw: `batch_shape` and `event_shape`."""
+        return shape_of(self.base)
+
+    @property
+    def batch_shape(self) -> Shape:
+        """The shape of the independent events."""
+        return self.shape[: len(self.shape) - len(self.event_shape)]
+
+    @property
+    def event_shape(self) -> Shape:
+        """The last `event_ndim` axes of the batch of `base`, and its event."""
+        axes = self.event_ndim + len(_event(self.base))
+        return self.shape[len(self.shape) - axes :]
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """That of `base`."""
+        return self.base.dtype
+
+    @property
+    def mean(self) -> Array:
+        """E z."""
+        return self.base.mean
+
+    @property
+    def var(self) -> Array:
+        """E (z - E z)^2, elementwise."""
+        return self.base.var
 
     def sample(self, key: Key, shape: Shape = (), *, coupling: Coupling = "fast") -> Array:
         """Draw from `base`, in the `coupling` that `Family.sample` describes."""
@@ -43,6 +76,21 @@ class Independent:
         """The log-density of each event."""
         return _sum(self.base.log_prob(value), self.event_ndim)
 
+    def entropy(self) -> Array:
+        """-E log p(z) in nats, of each event."""
+        return _sum(self.base.entropy(), self.event_ndim)
+
+    def enumerate_support(self) -> Array:
+        """Every value, along a new leading axis: K^n of n elements that each have K values."""
+        values, batch = self.base.enumerate_support(), len(self.batch_shape)
+        own_event = _event(self.base)
+        n = math.prod(self.event_shape[: self.event_ndim])
+        table = values.reshape(len(values), *self.batch_shape, n, *own_event)
+        table = jnp.moveaxis(table, batch + 1, 1)  # (values, elements, batch, event)
+        digits = np.indices((len(values),) * n, np.int32).reshape(n, -1).T
+        joint = jnp.moveaxis(table[digits, np.arange(n, dtype=np.int32)], 1, batch + 1)
+        return joint.reshape(len(digits), *self.shape)
+
 
 @kl_rule(Independent, Independent)
 def _(p: Independent, q: Independent) -> Array:
@@ -51,6 +99,15 @@ def _(p: Independent, q: Independent) -> Array:
             f"kl(p, q) needs events of as many axes, got {p.event_ndim} and {q.event_ndim}."
         )
     return _sum(kl(p.base, q.base), p.event_ndim)
+
+
+def shape_of(law: Any) -> Shape:
+    """The shape of one draw."""
+    return law.shape if hasattr(law, "shape") else law.batch_shape + law.event_shape
+
+
+def _event(law: Any) -> Shape:
+    return getattr(law, "event_shape", ())
 
 
 def _sum(array: Array, axes: int) -> Array:

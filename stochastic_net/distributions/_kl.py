@@ -1,13 +1,15 @@
 """The Kullback-Leibler divergence: one open function, one rule for each pair of types."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from stochastic_net._types import Array, Distribution, Key
+from stochastic_net._types import Array, Distribution, Key, Shape
 from stochastic_net.distributions._convert import own
 from stochastic_net.distributions._gaussian import Gaussian
+from stochastic_net.distributions._widened import widened
 from stochastic_net.random import compute_dtype
 
 Rule = Callable[..., Array]
@@ -20,7 +22,7 @@ def kl(p: Distribution, q: Distribution, *, key: Key | None = None, num_samples:
     In closed form where a rule is registered for the two types, else an error; or, if a `key` is
     given, the mean of log p(z)/q(z) over `num_samples` draws z of p: unbiased, and so is its
     derivative if the draws of p have one (those of discrete families raise). An estimate may be
-    negative.
+    negative. 16-bit floats are drawn and compared in float32, and rounded last.
 
     For Gaussians ((d - log(1 + d)) + (p.mean - q.mean)^2 / q.var) / 2 with
     d = (p.var - q.var) / q.var, computed without cancellation: exact to float32 where p and q
@@ -78,8 +80,42 @@ def kl_rule(p_type: type, q_type: type) -> Callable[[Rule], Rule]:
 
 
 def _estimate(p: Distribution, q: Distribution, key: Key, num_samples: int) -> Array:
-    z = p.sample(key, (num_samples,))
-    return (p.log_prob(z) - q.log_prob(z)).mean(0)
+    copies = _copies(p, q)
+    wide_p, wide_q = widened(p), widened(q)
+    z = wide_p.sample(key, (num_samples, *copies))
+    ratio = (wide_p.log_prob(z) - wide_q.log_prob(z)).mean(0)
+    return ratio if wide_p is p and wide_q is q else ratio.astype(_dtype(p, q))
+
+
+def _copies(p: Any, q: Any) -> Shape:
+    """How many draws of p, as axes, one for each q: none but where p alone is a single law."""
+    one, other = _shapes(p), _shapes(q)
+    if one is None or other is None:
+        return ()
+    (p_batch, p_event), (q_batch, q_event) = one, other
+    if p_event != q_event or (p_batch != q_batch and () not in (p_batch, q_batch)):
+        raise ValueError(
+            "kl(p, q) needs one shape, or a scalar p or q, and one event shape, got shapes "
+            f"{p_batch + p_event} and {q_batch + q_event} with the events {p_event} and {q_event}."
+        )
+    return () if p_batch else q_batch
+
+
+def _shapes(d: Any) -> tuple[Shape, Shape] | None:
+    """The shapes of the batch and of the event, if that is known."""
+    event = getattr(d, "event_shape", ())
+    if hasattr(d, "batch_shape"):
+        return d.batch_shape, event
+    if not hasattr(d, "shape"):
+        return None
+    return d.shape[: len(d.shape) - len(event)], event
+
+
+def _dtype(p: Any, q: Any) -> jnp.dtype:
+    """That of the floating parameters of both."""
+    dtypes = [jnp.result_type(leaf) for leaf in jax.tree.leaves((p, q))]
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(*(t for t in dtypes if jnp.issubdtype(t, jnp.floating)))
 
 
 @kl_rule(Gaussian, Gaussian)

@@ -1,13 +1,13 @@
 """Sets of matrices, whose last two axes belong to one value."""
 
 import dataclasses
-import math
 from typing import ClassVar
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from stochastic_net._types import Array
-from stochastic_net.distributions._support import Support
+from stochastic_net.distributions._support import Support, slack
 from stochastic_net.distributions._triangular import diagonal
 from stochastic_net.random import compute_dtype
 
@@ -39,8 +39,12 @@ class CorrelationCholesky(LowerCholesky):
 
     def excludes(self, x: Array) -> Array:
         """Also a row of another length."""
+        return self.excludes_rounded(x, x.dtype)
+
+    def excludes_rounded(self, x: Array, dtype: DTypeLike) -> Array:
+        """The same, of lengths that are 1 but for the rounding to `dtype`."""
         lengths = jnp.square(x).sum(-1)
-        return super().excludes(x) | (abs(lengths - 1) > _slack(x)).any(-1)
+        return super().excludes(x) | (abs(lengths - 1) > slack(x, dtype)).any(-1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,7 +60,7 @@ class PositiveDefinite(Support):
         infinite, unknown = jnp.isinf(x).any((-2, -1)), jnp.isnan(x).any((-2, -1))
         sound = jnp.where((infinite | unknown)[..., None, None], self.interior(x), x)
         scale = jnp.sqrt(abs(diagonal(sound)))
-        bound = _slack(x) * scale[..., :, None] * scale[..., None, :]
+        bound = slack(x, x.dtype) * scale[..., :, None] * scale[..., None, :]
         skew = (abs(sound - sound.mT) > bound).any((-2, -1))
         factor = jnp.linalg.cholesky(sound.astype(compute_dtype(x.dtype)))
         return infinite | (~unknown & (skew | jnp.isnan(factor).any((-2, -1))))
@@ -72,7 +76,3 @@ class PositiveDefinite(Support):
 lower_cholesky = LowerCholesky()
 correlation_cholesky = CorrelationCholesky()
 positive_definite = PositiveDefinite()
-
-
-def _slack(x: Array) -> float:
-    return 16 * float(jnp.finfo(x.dtype).eps) * math.sqrt(max(x.shape[-1], 1))

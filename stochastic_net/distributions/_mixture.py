@@ -14,7 +14,7 @@ from stochastic_net.distributions._independent import Independent
 from stochastic_net.distributions._mixture_gradient import move
 from stochastic_net.distributions._mixture_quantile import draw_quantile
 from stochastic_net.distributions._no_pathwise import refuse_gradient
-from stochastic_net.distributions._support import RealVector, Support, real
+from stochastic_net.distributions._support import RealVector, Support, hull, real
 from stochastic_net.random import (
     check_key,
     compute_dtype,
@@ -34,9 +34,11 @@ class Mixture:
     such of shape (*batch, K, D) one of vectors, whose D elements are independent given k. A
     component is drawn, and the draw then moves with all parameters, the weights too, so as to keep
     its quantile: dz/dtheta = -(dF/dtheta) / p(z) with the mixture's cdf F, for vectors one element
-    after the other given those before (the distributional transform). The gradient is unbiased. It
-    takes the derivatives of the components' cdf: where one is not known, differentiating raises. A
-    draw of discrete components has none, and raises too.
+    after the other given those before (the distributional transform). The gradient is unbiased,
+    unless the supports of the components leave a gap between them (two uniform laws that do not
+    touch): a draw jumps over it, and the gradient in the weights misses the jump. It takes the
+    derivatives of the components' cdf: where one is not known, differentiating raises. A draw of
+    discrete components has none, and raises too.
 
     Args:
       logits: logarithms of the weights, floating, shape (*batch, K); -inf means never.
@@ -68,14 +70,16 @@ class Mixture:
         if isinstance(components, Independent):
             components = components.base
         _require_shapes(logits, components)
+        _require_numbers(components)
         object.__setattr__(self, "logits", logits)
         object.__setattr__(self, "components", components)
         self._require(require)
 
     @property
     def support(self) -> Support:
-        """Where the components have their mass; all numbers for pairs."""
-        support = getattr(self.components, "support", real)
+        """Where the components have their mass, or between the least and the greatest of bounds
+        that differ; all numbers for pairs."""
+        support = self._wide()._hull()
         return RealVector() if self.event_shape and support is real else support
 
     @property
@@ -110,7 +114,7 @@ class Mixture:
         check_key(key)
         self._require(require_if_concrete)
         wide, shape = self._wide(), sample_shape(shape)
-        support = getattr(self.components, "support", real)
+        support = wide._hull()
         smooth = check_coupling(coupling)
         if support.integer:
             if smooth:
@@ -184,6 +188,11 @@ class Mixture:
 
         return _unchecked(self.logits.astype(dtype), jax.tree.map(spread, self.components))
 
+    def _hull(self) -> Support:
+        """The support of the components, whose bounds may be arrays of their shape."""
+        axis = -1 - len(self.event_shape)
+        return hull(getattr(self.components, "support", real), axis)
+
     def _draw(self, key: Key, shape: Shape) -> Array:
         """A component for each draw, and a draw from it."""
         choice_key, draw_key = jax.random.split(key)
@@ -236,6 +245,17 @@ def _log_sum(x: Array) -> Array:
     nowhere = (x == -jnp.inf).all(-1)
     total = jax.nn.logsumexp(jnp.where(nowhere[..., None], 0.0, x), -1)
     return jnp.where(nowhere, -jnp.inf, total)
+
+
+def _require_numbers(components: Any) -> None:
+    """Laws of numbers given by arrays of one shape each, of which one can be picked."""
+    rules = getattr(components, "_fields", {}).values()
+    if isinstance(components, Mixture) or any(rule.event_ndim for rule in rules):
+        raise TypeError(
+            f"the components of a Mixture cannot be of the type {type(components).__name__}. They "
+            "are a Gaussian or a family of numbers; flatten a mixture of mixtures to one, its "
+            "logits the sums of the log-softmax of both levels."
+        )
 
 
 def _require_shapes(logits: Array, components: Any) -> None:

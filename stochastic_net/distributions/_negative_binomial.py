@@ -5,13 +5,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
-from stochastic_net.distributions._bernoulli import trial_divergence
+from stochastic_net.distributions._bernoulli import count_divergence
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._masses import beta_masses
 from stochastic_net.distributions._no_pathwise import refuse_gradient
 from stochastic_net.distributions._poisson import poisson
-from stochastic_net.distributions._stable import logit, probabilities
+from stochastic_net.distributions._stable import BEND, beyond_bend, logit, probabilities
 from stochastic_net.distributions._support import counts, positive, real
 from stochastic_net.random import gamma, require_if_concrete
 from stochastic_net.random._stirling import log_binomial
@@ -65,9 +65,11 @@ class NegativeBinomial(Family):
         return refuse_gradient("NegativeBinomial", draw, parameters)
 
     def _log_prob(self, x: Array) -> Array:
-        p, q = jax.nn.sigmoid(self.logits), jax.nn.sigmoid(-self.logits)
-        trials = self.total_count + x  # but the last one, which failed
-        return log_binomial(self.total_count, trials, q, p) - jnp.log1p(x / self.total_count)
+        n, near = self.total_count, jnp.clip(self.logits, -BEND, BEND)
+        p, q = jax.nn.sigmoid(near), jax.nn.sigmoid(-near)
+        trials = n + x  # but the last one, which failed
+        log_prob = log_binomial(n, trials, q, p) - jnp.log1p(x / n)
+        return log_prob + beyond_bend(self.logits, x, n)
 
     def _cdf(self, x: Array) -> Array:
         p, q = jax.nn.sigmoid(self.logits), jax.nn.sigmoid(-self.logits)
@@ -87,5 +89,4 @@ def _(p: NegativeBinomial, q: NegativeBinomial) -> Array:
         "be 0."
     )
     require_if_concrete(lambda d: d == 0, p.total_count - q.total_count, message)
-    trials = p.total_count * (1 + jnp.exp(p.logits))
-    return trials * trial_divergence(p.logits, q.logits)
+    return p.total_count * count_divergence(p.logits, q.logits)

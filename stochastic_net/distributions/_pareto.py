@@ -8,7 +8,7 @@ from stochastic_net._types import Array, Key, Shape
 from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
-from stochastic_net.distributions._stable import exp_open
+from stochastic_net.distributions._stable import scaled_exp
 from stochastic_net.distributions._support import interval, positive
 from stochastic_net.random._stirling import deviance, log_ratio
 
@@ -41,7 +41,7 @@ class Pareto(Family):
         return interval(self.scale, math.inf)
 
     def _sample(self, key: Key, shape: Shape) -> Array:
-        return self.scale * exp_open(_noise.exponential(key, shape, self.dtype) / self.alpha)
+        return scaled_exp(self.scale, _noise.exponential(key, shape, self.dtype) / self.alpha)
 
     def _log_prob(self, x: Array) -> Array:
         return jnp.log(self.alpha) - jnp.log(x) - self.alpha * log_ratio(x, self.scale)
@@ -50,7 +50,7 @@ class Pareto(Family):
         return -jnp.expm1(-self.alpha * log_ratio(x, self.scale))
 
     def _icdf(self, q: Array) -> Array:
-        return self.scale * jnp.exp(-jnp.log1p(-q) / self.alpha)
+        return scaled_exp(self.scale, -jnp.log1p(-q) / self.alpha)
 
     def _mean(self) -> Array:
         return self.scale / self._above(1) * self.alpha

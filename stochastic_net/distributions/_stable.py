@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from stochastic_net._types import Array, ArrayLike
 from stochastic_net.distributions._arguments import parameters
@@ -12,9 +13,47 @@ from stochastic_net.random import checked
 
 def exp_open(log_x: Array) -> Array:
     """exp, held within the smallest and the largest normal number: neither 0 nor infinite."""
+    return jnp.exp(jnp.clip(log_x, *_log_ends(log_x.dtype)))
+
+
+def scaled_exp(scale: Array, log_x: Array, x: Array | None = None) -> Array:
+    """scale * e^log_x, within the normal numbers, which neither factor need be for the product.
+
+    Its derivative in `scale` is e^log_x, that in `log_x` the product, and 0 where it is an end.
+
+    Args:
+      x: e^log_x as it is known more exactly, where it is a normal number; it moves with `log_x`.
+    """
+    low, high = _log_ends(log_x.dtype)
+    near = jnp.exp(jnp.clip(log_x, low, high)) if x is None else x
+    return _scaled(scale, log_x, jax.lax.stop_gradient(near))
+
+
+@jax.custom_jvp
+def _scaled(scale: Array, log_x: Array, near: Array) -> Array:
+    """`near` is e^log_x, or of log_x at one of its ends."""
+    low, high = _log_ends(log_x.dtype)
     info = jnp.finfo(log_x.dtype)
-    low, high = math.log(float(info.tiny)), math.log(float(info.max))
-    return jnp.exp(jnp.clip(log_x, low + 1e-4, high - 1e-4))
+    held = jnp.clip(log_x, low, high)
+    beyond = jnp.exp(jnp.clip(log_x - held, low, high))  # 1, unless log_x was held
+    near = jnp.where(log_x == held, near, jnp.exp(held))
+    return jnp.clip(scale * near * beyond, float(info.tiny), float(info.max))
+
+
+@_scaled.defjvp
+def _scaled_jvp(primals, tangents):
+    scale, log_x, near = primals
+    info = jnp.finfo(log_x.dtype)
+    product = _scaled(scale, log_x, near)
+    end = (product == float(info.tiny)) | (product == float(info.max))
+    moved = _scaled(jnp.ones_like(scale), log_x, near) * tangents[0]
+    return product, moved + jnp.where(end, 0.0, product) * tangents[1]
+
+
+def _log_ends(dtype: DTypeLike) -> tuple[float, float]:
+    """The logarithms of the smallest and of the largest normal number, or just inside."""
+    info = jnp.finfo(dtype)
+    return math.log(float(info.tiny)) + 1e-4, math.log(float(info.max)) - 1e-4
 
 
 def log1mexp(x: Array) -> Array:
@@ -48,6 +87,121 @@ def expit(t: Array) -> Array:
 def logit(probs: Array) -> Array:
     """log(p / (1 - p)), infinite at 0 and 1."""
     return jnp.log(probs) - jnp.log1p(-probs)
+
+
+def softplus_ratio(t: Array) -> Array:
+    """log(1 + e^t) / e^t, which tends to 1 for very negative t."""
+    small = t < -20
+    x = jnp.exp(jnp.where(small, t, -20.0))
+    other = jnp.where(small, 0.0, t)
+    return jnp.where(small, 1 - 0.5 * x, jnp.exp(-other) * jax.nn.softplus(other))
+
+
+def beyond_bend(logits: Array, successes: Array, failures: Array) -> Array:
+    """What log p^successes q^failures has lost where the logits were held within +-BEND.
+
+    There it is a straight line, and the smaller of p and q is still a normal number at the bend.
+    """
+    above, below = jnp.maximum(logits - BEND, 0.0), jnp.minimum(logits + BEND, 0.0)
+    return successes * below - failures * above
+
+
+def stand_in(dtype: DTypeLike) -> float:
+    """What a probability of 0 is in derivatives: so that dp / p and p cancel to dp.
+
+    Small enough to be 0 beside anything else; its square is no number, so that a second derivative
+    at 0, which this does not give, is no finite one.
+    """
+    return 2.0**-600 if jnp.dtype(dtype) == jnp.float64 else 2.0**-100
+
+
+@jax.custom_jvp
+def log_probs(probs: Array) -> Array:
+    """log(p), with a derivative at 0, for `log_softmax`, `exp_log`, `softplus_ends` and others."""
+    return jnp.log(probs)
+
+
+@log_probs.defjvp
+def _log_probs_jvp(primals, tangents):
+    (probs,) = primals
+    some = jnp.where(probs == 0, stand_in(probs.dtype), probs)
+    return log_probs(probs), tangents[0] / some
+
+
+@jax.custom_jvp
+def log_odds(probs: Array) -> Array:
+    """`logit`, with a derivative at 0 and 1."""
+    return logit(probs)
+
+
+@log_odds.defjvp
+def _log_odds_jvp(primals, tangents):
+    (probs,) = primals
+    end = (probs == 0) | (probs == 1)
+    both = jnp.where(end, stand_in(probs.dtype), probs * (1 - probs))
+    return log_odds(probs), tangents[0] / both
+
+
+@jax.custom_jvp
+def exp_log(log_p: Array) -> Array:
+    """exp, with the derivative of `stand_in` at -inf."""
+    return jnp.exp(log_p)
+
+
+@exp_log.defjvp
+def _exp_log_jvp(primals, tangents):
+    (log_p,) = primals
+    p = exp_log(log_p)
+    return p, jnp.where(log_p == -jnp.inf, stand_in(log_p.dtype), p) * tangents[0]
+
+
+@jax.custom_jvp
+def log_softmax(logits: Array) -> Array:
+    """log(softmax), with the derivative of `stand_in` for the weights that are 0."""
+    return jax.nn.log_softmax(logits)
+
+
+@log_softmax.defjvp
+def _log_softmax_jvp(primals, tangents):
+    (logits,) = primals
+    log_p = log_softmax(logits)
+    # The smallest weight may be larger, or 0, if the logits are no logarithms of probabilities.
+    size = jnp.exp(-jnp.clip(jax.nn.logsumexp(logits, -1, keepdims=True), -20.0, 80.0))
+    absent = stand_in(logits.dtype) * jnp.broadcast_to(size, logits.shape)
+    weights = jnp.where(logits == -jnp.inf, absent, jnp.exp(log_p))
+    mean = (weights * tangents[0]).sum(-1, keepdims=True)
+    return log_p, tangents[0] - jnp.broadcast_to(mean, logits.shape)
+
+
+def softmax(logits: Array) -> Array:
+    """The weights, with the derivative of `stand_in` where they are 0."""
+    return exp_log(log_softmax(logits))
+
+
+@jax.custom_jvp
+def softplus_ends(t: Array) -> Array:
+    """log(1 + e^t), with the derivative of `stand_in` at -inf."""
+    return jax.nn.softplus(t)
+
+
+@softplus_ends.defjvp
+def _softplus_ends_jvp(primals, tangents):
+    (t,) = primals
+    slope = jnp.where(t == -jnp.inf, stand_in(t.dtype), jax.nn.sigmoid(t))
+    return softplus_ends(t), slope * tangents[0]
+
+
+@jax.custom_jvp
+def sigmoid_ends(t: Array) -> Array:
+    """1 / (1 + e^-t), with the derivative of `stand_in` at infinite t."""
+    return jax.nn.sigmoid(t)
+
+
+@sigmoid_ends.defjvp
+def _sigmoid_ends_jvp(primals, tangents):
+    (t,) = primals
+    slope = jnp.where(jnp.isinf(t), stand_in(t.dtype), sigmoid_ends(t) * sigmoid_ends(-t))
+    return sigmoid_ends(t), slope * tangents[0]
 
 
 def exp_less_linear(d: Array) -> Array:
@@ -90,6 +244,8 @@ def probabilities(probs: ArrayLike) -> Array:
 def _is_probability(p: Array) -> Array:
     return (p >= 0) & (p <= 1)
 
+
+BEND = 80.0
 
 # (exp(d) - 1 - d) / d^2 = 1/2 + d/6 + d^2/24 + ..., highest power first.
 _EXP_TAIL = tuple(1 / math.factorial(k + 2) for k in reversed(range(13)))

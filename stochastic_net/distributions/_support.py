@@ -14,7 +14,8 @@ from stochastic_net._types import Array, ArrayLike
 class Support:
     """A set of values whose last `event_ndim` axes belong to one value.
 
-    A new set writes `excludes`, `interior` and, where a rounded draw could leave it, `admit`.
+    A new set writes `excludes`, `interior` and, where a rounded draw could leave it, `admit`. One
+    whose values lie in it but for rounding writes `excludes_rounded` too.
     """
 
     event_ndim: ClassVar[int] = 0
@@ -36,6 +37,11 @@ class Support:
     def excludes(self, x: Array) -> Array:
         """Whether `x` lies outside for certain: False for NaN, and where a bound is NaN."""
         raise NotImplementedError
+
+    def excludes_rounded(self, x: Array, dtype: DTypeLike) -> Array:
+        """`excludes`, of an x that may have been rounded to `dtype`, which may be a coarser one."""
+        del dtype
+        return self.excludes(x)
 
     def interior(self, x: Array) -> Array:
         """A value, of the shape of `x`, where every density of this support is smooth."""
@@ -170,7 +176,11 @@ class Simplex(Support):
 
     def excludes(self, x: Array) -> Array:
         """An entry that is not positive, or another sum."""
-        return (x <= 0).any(-1) | (abs(x.sum(-1) - 1) > _slack(x))
+        return self.excludes_rounded(x, x.dtype)
+
+    def excludes_rounded(self, x: Array, dtype: DTypeLike) -> Array:
+        """The same, of a sum that is 1 but for the rounding to `dtype`."""
+        return (x <= 0).any(-1) | (abs(x.sum(-1) - 1) > slack(x, dtype))
 
     def interior(self, x: Array) -> Array:
         """The centre."""
@@ -189,7 +199,11 @@ class Sphere(Support):
 
     def excludes(self, x: Array) -> Array:
         """Another length."""
-        return abs((x * x).sum(-1) - 1) > _slack(x)
+        return self.excludes_rounded(x, x.dtype)
+
+    def excludes_rounded(self, x: Array, dtype: DTypeLike) -> Array:
+        """The same, of a length that is 1 but for the rounding to `dtype`."""
+        return abs((x * x).sum(-1) - 1) > slack(x, dtype)
 
     def interior(self, x: Array) -> Array:
         """The pole of the first axis."""
@@ -212,6 +226,23 @@ sphere = Sphere()
 def interval(low: ArrayLike, high: ArrayLike) -> Interval:
     """The numbers from `low` to `high`, both included where they are finite."""
     return Interval(low, high)
+
+
+def hull(support: Support, axis: int) -> Support:
+    """The least set of its kind that holds those along an axis of the bounds, if these have any."""
+    if not isinstance(support, Interval | Integers):
+        return support
+    low, high = support.low, support.high
+    if isinstance(low, float | int) and isinstance(high, float | int):
+        return support
+    low = low if isinstance(low, float | int) else jnp.min(low, axis)
+    high = high if isinstance(high, float | int) else jnp.max(high, axis)
+    return dataclasses.replace(support, low=low, high=high)
+
+
+def slack(x: Array, dtype: DTypeLike) -> float:
+    """How far a sum over the last axis of numbers that were rounded to `dtype` may be off."""
+    return 16 * float(jnp.finfo(dtype).eps) * math.sqrt(max(x.shape[-1], 1))
 
 
 def _between(x: Array, low: ArrayLike, high: ArrayLike) -> tuple[Array, Array, Array]:
@@ -245,7 +276,3 @@ def _clip_jvp(primals, tangents):
     draw, low, high = primals
     slope = jnp.where(jnp.isinf(draw), jnp.zeros_like(draw), tangents[0])
     return _clip(draw, low, high), slope
-
-
-def _slack(x: Array) -> float:
-    return 16 * float(jnp.finfo(x.dtype).eps) * math.sqrt(max(x.shape[-1], 1))

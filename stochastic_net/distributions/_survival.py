@@ -10,6 +10,7 @@ from stochastic_net._types import Array
 from stochastic_net.distributions._beta import Beta
 from stochastic_net.distributions._cauchy import Cauchy
 from stochastic_net.distributions._exponential import Exponential
+from stochastic_net.distributions._family import _inside
 from stochastic_net.distributions._gamma import Gamma
 from stochastic_net.distributions._gaussian import Gaussian
 from stochastic_net.distributions._gumbel import Gumbel
@@ -17,9 +18,12 @@ from stochastic_net.distributions._inverse_gaussian import InverseGaussian
 from stochastic_net.distributions._laplace import Laplace
 from stochastic_net.distributions._log_normal import LogNormal
 from stochastic_net.distributions._logistic import Logistic
+from stochastic_net.distributions._pareto import Pareto
 from stochastic_net.distributions._student_t import StudentT
 from stochastic_net.distributions._truncated_gaussian import TruncatedGaussian
+from stochastic_net.distributions._uniform import Uniform
 from stochastic_net.distributions._weibull import Weibull
+from stochastic_net.random._stirling import log_ratio
 
 Rule = Callable[[Any, Array], Array]
 _RULES: dict[type, Rule] = {}
@@ -74,7 +78,25 @@ def _(d: Gumbel, x: Array) -> Array:
 
 @survival_rule(Beta, Gamma, InverseGaussian, TruncatedGaussian)
 def _(d: Any, x: Array) -> Array:
-    return d._spread(x.shape)._masses(x)[1]
+    return _within(d, x, lambda wide, x: wide._masses(x)[1])
+
+
+@survival_rule(Pareto)
+def _(d: Pareto, x: Array) -> Array:
+    return _within(d, x, lambda wide, x: jnp.exp(-wide.alpha * log_ratio(x, wide.scale)))
+
+
+@survival_rule(Uniform)
+def _(d: Uniform, x: Array) -> Array:
+    return _within(d, x, lambda wide, x: (wide.high - x) / (wide.high - wide.low))
+
+
+def _within(d: Any, x: Array, rule: Rule) -> Array:
+    """The rule for the family at the shape of x: 1 below its support, 0 above."""
+    wide = d._spread(x.shape)
+    below, above = x <= wide.support.low, x >= wide.support.high
+    inside = rule(wide, _inside(wide.support, below | above, x))
+    return jnp.where(below, 1.0, jnp.where(above, 0.0, inside))
 
 
 def _spread(parameter: Array, x: Array) -> Array:

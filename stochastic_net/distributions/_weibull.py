@@ -9,7 +9,7 @@ from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._gumbel import extreme_value_divergence
 from stochastic_net.distributions._moment_ratio import log_moment_ratio
-from stochastic_net.distributions._stable import exp_open
+from stochastic_net.distributions._stable import scaled_exp
 from stochastic_net.distributions._support import positive
 from stochastic_net.random._stirling import EULER_GAMMA, log_ratio
 
@@ -43,7 +43,7 @@ class Weibull(Family):
 
     def _sample(self, key: Key, shape: Shape) -> Array:
         e = _noise.exponential(key, shape, self.dtype)
-        return self.scale * exp_open(jnp.log(e) / self.concentration)
+        return scaled_exp(self.scale, jnp.log(e) / self.concentration)
 
     def _log_prob(self, x: Array) -> Array:
         k, log_t = self.concentration, log_ratio(x, self.scale)
@@ -53,7 +53,7 @@ class Weibull(Family):
         return -jnp.expm1(-jnp.exp(self.concentration * log_ratio(x, self.scale)))
 
     def _icdf(self, q: Array) -> Array:
-        return self.scale * jnp.exp(jnp.log(-jnp.log1p(-q)) / self.concentration)
+        return scaled_exp(self.scale, jnp.log(-jnp.log1p(-q)) / self.concentration)
 
     def _mean(self) -> Array:
         return self.scale * jnp.exp(lgamma(1 + 1 / self.concentration))

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from stochastic_net._types import PyTree, is_distribution
-from stochastic_net.distributions import own
+from stochastic_net.distributions import Independent, own
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,8 +20,13 @@ class Coupled:
 def replace_laws(dist: PyTree, replace: Callable[[Any], Any]) -> PyTree:
     """`dist` with every distribution replaced."""
 
+    def within(law: Any) -> Any:
+        if isinstance(law, Independent):
+            return Independent(within(law.base), law.event_ndim)
+        return replace(law)
+
     def each(leaf: Any) -> Any:
-        return replace(own(leaf)) if is_distribution(leaf) else leaf
+        return within(own(leaf)) if is_distribution(leaf) else leaf
 
     return jax.tree.map(each, dist, is_leaf=is_distribution)
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from stochastic_net._types import Array, Key, PyTree, Shape, is_distribution
-from stochastic_net.distributions import own
+from stochastic_net.distributions import Independent, own
+from stochastic_net.distributions._widened import widened
 from stochastic_net.random import check_key, named_key
 
 Draws = list[Array]  # one array a distribution, leading axis: the samples
@@ -59,11 +60,15 @@ class Target:
         return values if inexact else values.astype(jnp.result_type(float))
 
     def log_prob(self, draws: Draws) -> Array:
-        """log p of each sample, shape (samples,)."""
-        return sum_of(
-            law.log_prob(z).reshape(z.shape[0], -1).sum(-1)
-            for law, z in zip(self.laws, draws, strict=True)
-        )
+        """log p of each sample, shape (samples,); of 16-bit laws in float32."""
+        return sum_of(each.sum(-1) for each in self.log_probs(draws))
+
+    def log_probs(self, draws: Draws) -> list[Array]:
+        """log p of the events of each law, shape (samples, events)."""
+        return [
+            law.log_prob(z).reshape(z.shape[0], -1)
+            for law, z in zip(widened(self.laws), draws, strict=True)
+        ]
 
 
 def target(
@@ -105,9 +110,16 @@ def target(
 
         return of_draws
 
-    chosen = [(path, own(leaf)) for r, (path, leaf) in zip(random, leaves, strict=True) if r]
+    chosen = [
+        (path, _elements(own(leaf))) for r, (path, leaf) in zip(random, leaves, strict=True) if r
+    ]
     places = [jax.tree_util.keystr(path) for path, _ in chosen]
     return Target(over, f, [law for _, law in chosen], places, num_samples)
+
+
+def _elements(law: Any) -> Any:
+    """The law of which all the elements are drawn: for an estimator all of them are one event."""
+    return _elements(law.base) if isinstance(law, Independent) else law
 
 
 def at_least(least: int, name: str, value: int) -> int:

@@ -11,15 +11,16 @@ from stochastic_net._types import Array, PyTree
 from stochastic_net.distributions import Gaussian
 from stochastic_net.moments._covariances.adjoint import linear, shares
 from stochastic_net.moments._program.values import is_random
-from stochastic_net.moments._propagate import run_on, trace
+from stochastic_net.moments._propagate import run_on, trace, weighted
 
 
 class Budget(NamedTuple):
     """The variance of one output, and what it is the sum of.
 
     `inputs` are the arguments with the share of every random element in its place, behind the axes
-    of the output; `layers` maps where a function is not linear, by your line, to its share: what of
-    the variance is not linear in what went in.
+    of the output; if f is a module with random weights it is the first of them. `layers` maps where
+    a function is not linear, by your line, to its share: what of the variance is not linear in what
+    went in.
     """
 
     total: Array
@@ -59,10 +60,12 @@ def budget(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """
 
     @wraps(f)
-    def budget_of_f(*args: PyTree) -> PyTree:
-        program, leaves, shape = trace(f, args, {})
+    def budget_of_f(*args: PyTree, **kwargs: PyTree) -> PyTree:
+        call, given = weighted(f, args)
+        program, leaves, shape = trace(call, given, kwargs)
+        args = given if _is_random(f) else args
         found = linear(partial(run_on, program, leaves))
-        count = sum(isinstance(x, Gaussian) for x in leaves)
+        count = sum(map(_is_gaussian, leaves))
         index = iter(range(len(found.means)))
         return jax.tree.unflatten(
             shape,
@@ -91,7 +94,14 @@ def _of_output(found, index: int, count: int, args: PyTree) -> Budget:
     given = iter(inputs)
 
     def share(x: object) -> Array | None:
-        return next(given) if isinstance(x, Gaussian) else None
+        return next(given) if _is_gaussian(x) else None
 
-    by_input = jax.tree.map(share, args, is_leaf=lambda x: isinstance(x, Gaussian))
-    return Budget(total, by_input, layers)
+    return Budget(total, jax.tree.map(share, args, is_leaf=_is_gaussian), layers)
+
+
+def _is_random(f: PyTree) -> bool:
+    return any(map(_is_gaussian, jax.tree.leaves(f, is_leaf=_is_gaussian)))
+
+
+def _is_gaussian(x: object) -> bool:
+    return isinstance(x, Gaussian)

@@ -47,6 +47,8 @@ def propagate(
     Args:
       f: any function of pytrees; where a leaf of an argument is a `Gaussian`, f gets an array. So
         does a module that has `Gaussian`s in the place of weights, as an argument or as f itself.
+        A leaf that is a bool, a string or a function is handed on as it is. What a module changes
+        in itself (a counter, a running average) is dropped.
       covariance: "diagonal" forgets the correlation between elements, and costs about two passes.
         "adjoint" keeps it for the variances of the outputs: one more derivative pass an output
         element, so take it for few outputs and map it over examples,
@@ -130,7 +132,7 @@ def layers(f: Callable[..., PyTree], *args: PyTree) -> Layers:
       >>> print(f"{found.moments[1].mean[0]:.2f}", found.at(jnp.array([1.0, -1.0]))[1])
       0.40 [1. 0.]
     """
-    program, leaves, _ = trace(f, args, {})
+    program, leaves, _ = trace(*weighted(f, args), {})
     seen = Watch()
     with watch.being(seen):
         run_on(program, leaves, None)
@@ -138,17 +140,18 @@ def layers(f: Callable[..., PyTree], *args: PyTree) -> Layers:
 
     def at(*args: PyTree) -> list[Array]:
         plain = Watch()
+        leaves = jax.tree.leaves(weighted(f, args)[1])
         with watch.being(plain):
-            interpret(program, list(map(jnp.asarray, jax.tree.leaves(args))))
+            interpret(program, [jnp.asarray(x) for x in leaves if not _is_static(x)])
         return [jnp.asarray(plain.values[place]) for place in moments]
 
     return Layers([seen.labels[place] for place in moments], list(moments.values()), at)
 
 
 def weighted(f: Callable[..., PyTree], args: tuple) -> tuple[Callable[..., PyTree], tuple]:
-    """f and its arguments; the module whose weights are random is an argument of its own call."""
-    random = any(map(_is_gaussian, jax.tree.leaves(f, is_leaf=_is_gaussian)))
-    return (_call, (f, *args)) if random else (f, args)
+    """f and its arguments; a module is an argument of its own call, its weights leaves of it."""
+    leaves = jax.tree.leaves(f, is_leaf=_is_gaussian)
+    return (_call, (f, *args)) if leaves and leaves[0] is not f else (f, args)
 
 
 def _call(f: Callable[..., PyTree], *args: PyTree, **kwargs: PyTree) -> PyTree:
@@ -157,11 +160,14 @@ def _call(f: Callable[..., PyTree], *args: PyTree, **kwargs: PyTree) -> PyTree:
 
 def trace(f: Callable[..., PyTree], args: PyTree, kwargs: PyTree) -> tuple[Any, list, Any]:
     """f as a program of its leaves, those leaves, and the structure of its value."""
-    leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_gaussian)
+    given, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_gaussian)
+    leaves = [x for x in given if not _is_static(x)]
     arrays = [x.mean if _is_gaussian(x) else jnp.asarray(x) for x in leaves]
 
     def of_arrays(*arrays: Array) -> PyTree:
-        args, kwargs = jax.tree.unflatten(tree, arrays)
+        rest = iter(arrays)
+        every = [x if _is_static(x) else next(rest) for x in given]
+        args, kwargs = jax.tree.unflatten(tree, every)
         return f(*args, **kwargs)
 
     program, shape = jax.make_jaxpr(of_arrays, return_shape=True)(*arrays)
@@ -181,6 +187,11 @@ def run_on(program, leaves: list, to: Tape | None) -> list[Value]:
 
 def _is_gaussian(x: Any) -> bool:
     return isinstance(x, Gaussian)
+
+
+def _is_static(x: Any) -> bool:
+    """Whether f is to have it as it is."""
+    return isinstance(x, bool | str) or callable(x)
 
 
 def _output(value: Value) -> Array | Gaussian:

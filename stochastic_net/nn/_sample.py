@@ -3,12 +3,14 @@
 from flax import nnx
 
 from stochastic_net._types import Array, Distribution, Key, is_distribution
+from stochastic_net.distributions import own
 
 
 class Sample(nnx.Module):
     """Draw from the distribution that comes in: a Gaussian goes in, an array comes out.
 
     It stores nothing. The draw is `x.sample(key)`: the gradient reaches the parameters of `x`.
+    A distribution of NumPyro is drawn by the family of this library, as `sn.sample` does.
 
     Raises:
       TypeError: the input is not a distribution, or `key` is not one typed key.
@@ -25,11 +27,11 @@ class Sample(nnx.Module):
 
 
 def draw(x: Distribution, key: Key) -> Array:
-    """`x.sample(key)`, or an error that says what arrived instead of a distribution."""
+    """`own(x).sample(key)`, or an error that says what arrived instead of a distribution."""
     if not is_distribution(x):
         shape = f" of shape {x.shape}" if hasattr(x, "shape") else ""
         raise TypeError(
             f"expected a distribution to draw from, got {type(x).__name__}{shape}. Wrap the two "
             "arrays in sn.Gaussian(mean, var), or put an encoder before that returns one."
         )
-    return x.sample(key)
+    return own(x).sample(key)

@@ -161,4 +161,5 @@ def _step(a: Array) -> Array:
 
 def _log_of(p: Array, q: Array) -> Array:
     """log(p), by the smaller of p and q = 1 - p."""
-    return jnp.where(p < 0.5, jnp.log(jnp.where(p < 0.5, p, 1.0)), jnp.log1p(-q))
+    rare = p < 0.5
+    return jnp.where(rare, jnp.log(jnp.where(rare, p, 1.0)), jnp.log1p(-jnp.where(rare, 0.0, q)))

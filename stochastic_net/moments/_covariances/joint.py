@@ -11,6 +11,7 @@ R_n is diagonal but for what two functions of correlated X_i, X_j share by their
   Cov(D_i, D_j) = E f''(X_i) E f''(X_j) Cov(X_i, X_j)^2 / 2 + ...    (Mehler's series).
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -170,7 +171,8 @@ def correlated(run: Run) -> Correlated:
     means, slopes, weights = jax.vmap(along, out_axes=(None, 0, None), axis_name=_AXIS)(
         jnp.arange(count)
     )
-    rows = jnp.concatenate([wide_array(t).reshape(count, -1) for t in slopes], 1)
+    parts = [_flat(wide_array(t)) for t in slopes]
+    rows = jnp.concatenate(parts, 1) if parts else jnp.zeros((count, 0))
     return Correlated(outputs, means, _sum_over_nodes(rows, rows, weights))
 
 
@@ -229,8 +231,12 @@ def _matrix_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 
 def _rows(tangent: Array) -> Array:
     """The derivatives along all deviations, one a row."""
-    rows = lax.all_gather(wide_array(tangent), _AXIS)
-    return rows.reshape(rows.shape[0], -1)
+    return _flat(lax.all_gather(wide_array(tangent), _AXIS))
+
+
+def _flat(rows: Array) -> Array:
+    """One vector a row, of which there may be none."""
+    return rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
 
 
 def _entries(weight: Array) -> int:

@@ -1,5 +1,6 @@
 """The nodes of the quadrature: where they lie, and the sums over them."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -91,27 +92,33 @@ class Nodes:
         )
 
     def slopes(self) -> Slopes:
-        """The derivatives of both, by f' where there are no asymptotes and by the scores else."""
+        """The derivatives of both: by the scores where there are asymptotes or an infinite f'."""
+        scored = self._scored()
 
         def terms(u: Array, t: Array, mass: Array, line: Array) -> list[Array]:
             rest = self.function(u) - line
             square = rest * (rest + 2 * (line - self.line_mean))
             slope = slope_of(self.function, u)
-            one = mass * jnp.where(self.straight, rest * t, slope)
-            two = mass * jnp.where(self.straight, square * t, rest * slope)
+            one = mass * jnp.where(scored, rest * t, slope)
+            two = mass * jnp.where(scored, square * t, rest * slope)
             return [mass * rest, mass * square, one, one * t, two, two * t]
 
         first, square, *sums = self._sums(terms, 6)
         for place in self.breaks:
             mass, rest = self._jump(place)
-            mass, t = jnp.where(self.straight, 0.0, mass), (place - self.mean) * self.inverse
+            mass, t = jnp.where(scored, 0.0, mass), (place - self.mean) * self.inverse
             found = (mass, mass * t, mass * rest, mass * rest * t)
             sums = [s + x for s, x in zip(sums, found, strict=True)]
-        return self._of_sums(first, square, *sums)
+        return self._of_sums(scored, first, square, *sums)
 
-    def _of_sums(
-        self, first: Array, square: Array, one: Array, one_t: Array, two: Array, two_t: Array
-    ) -> Slopes:
+    def _scored(self) -> Array:
+        bounded = [jnp.isfinite(slope_of(self.function, place)) for place in self.breaks]
+        return functools.reduce(
+            lambda found, is_bounded: found | ~is_bounded, bounded, self.straight
+        )
+
+    def _of_sums(self, scored: Array, first: Array, square: Array, *sums: Array) -> Slopes:
+        one, one_t, two, two_t = sums
         i, unit, zero = self.inverse, jnp.ones_like(self.var), jnp.zeros_like(self.var)
         by_mean, by_var = (
             both(*jax.jvp(self.lines.moments, (self.mean, self.var), direction)[1])
@@ -126,7 +133,7 @@ class Nodes:
             by_var[1] + (two_t - square) * (i * i / 2) - 2 * first * mean_by_var,
         )
         near = Slopes(one, one_t * i / 2, 2 * (two - first * one), (two_t - first * one_t) * i)
-        return Slopes(*(jnp.where(self.straight, a, b) for a, b in zip(far, near, strict=True)))
+        return Slopes(*(jnp.where(scored, a, b) for a, b in zip(far, near, strict=True)))
 
     def jump_slopes(self, place: Array) -> Moments:
         """By how much a jump at `place`, moved to the left, raises E and Var."""

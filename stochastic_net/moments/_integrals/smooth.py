@@ -104,7 +104,8 @@ def program_of(function: Function, dtype: DTypeLike) -> tuple | None:
     except (TypeError, ValueError):
         return None
     literals = [x.val for eqn in program.eqns for x in eqn.invars if isinstance(x, Literal)]
-    if any(isinstance(x, jax.core.Tracer) for x in program.consts):
+    one_an_element = program.out_avals[0].shape != (2,)  # an array beside u made it another shape
+    if one_an_element or any(isinstance(x, jax.core.Tracer) for x in program.consts):
         return None
     return str(program), *_bytes(*literals, *program.consts)
 

@@ -32,6 +32,12 @@ def number_of(x: Any) -> Any:
     return x if any(moves) else np.asarray(x[(0,) * x.ndim])
 
 
+def is_everywhere(x: Any, value: float) -> bool:
+    """Whether x is known here and now, and is this number wherever one looks."""
+    known = isinstance(x, _NUMBERS) and not isinstance(x, jax.core.Tracer)
+    return known and bool(np.all(np.asarray(x) == value))
+
+
 def as_wide_as(u: Array, x: Any) -> Any:
     """A constant beside u: spread over its shape where it is one number."""
     is_number = isinstance(x, np.ndarray) and not x.ndim

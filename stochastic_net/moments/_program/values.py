@@ -7,7 +7,7 @@ so stays one function of x, where taking its factors for independent would be wr
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import jax
@@ -33,6 +33,7 @@ class Root:
         self, mean: Array, var: Array | Callable[[], Array], origin: object = None
     ) -> None:
         self.origin, self._mean, self._var = origin, mean, var
+        self.repeated: dict[Hashable, Root] = {}
 
     @property
     def mean(self) -> Array:
@@ -51,6 +52,13 @@ class Root:
         """What has the shape and dtype of the mean."""
         return self._mean
 
+    def repeat(self, how: Hashable, apply: Callable[[Array], Array]) -> "Root":
+        """The same in another shape, where elements may be repeated; always the same one."""
+        if how not in self.repeated:
+            mean = apply(self.mean)
+            self.repeated[how] = Root(mean, variance(mean, apply(self.var)), self.origin)
+        return self.repeated[how]
+
 
 class Later(Root):
     """One whose moments are worked out when something asks for them; they are those of `like`."""
@@ -59,6 +67,7 @@ class Later(Root):
         self, moments: Callable[[], Moments], like: jax.ShapeDtypeStruct, origin: object = None
     ) -> None:
         self.origin, self._of, self._like, self._asking = origin, moments, like, asking.get()
+        self.repeated = {}
 
     @functools.cached_property
     def _moments(self) -> Moments:
@@ -107,7 +116,8 @@ class Line:
         mean, var = self.root.mean, self.root.var
         if not _is_number(self.scale, 1.0):
             scale = jnp.asarray(self.scale, mean.dtype)
-            var = scale * scale * var
+            large, spread = wide((scale, var))  # for the square may be out of range in 16 bits
+            var = (large * large * spread).astype(mean.dtype)
         return self.at(mean), var
 
     def at(self, x: Array) -> Array:
@@ -134,13 +144,29 @@ class Question(NamedTuple):
     place: Array
 
 
+class Mask(NamedTuple):
+    """That a value is `of` where `chosen`, which is a constant, and else the constant `other`."""
+
+    chosen: Array
+    of: "Elementwise"
+    other: Any
+
+
+class Exponential(NamedTuple):
+    """That a value is e^of; and what it was before it was made 0 where it is not `chosen`."""
+
+    of: "Elementwise"
+    before: "Elementwise | None" = None
+    chosen: Array | None = None
+
+
 class Elementwise:
     """function(u) of a line u, or the line itself where there is no function.
 
     `closed` maps E u and Var u to E and Var of function(u), where that is known; `breaks` are the
     places u where the function is known to have a kink or a jump, and `clipped` says that between
     them it is u itself or constant. `question` is what the function asks of u, if it asks no more;
-    `rest` is the function less a limit of it.
+    `rest` is the function less a limit of it. `mask` and `exponential` say that it is one.
     """
 
     def __init__(
@@ -152,11 +178,14 @@ class Elementwise:
         clipped: bool = False,
         question: Question | None = None,
         rest: Rest | None = None,
+        mask: Mask | None = None,
+        exponential: Exponential | None = None,
     ) -> None:
         self.line, self.function, self.closed = line, function, closed
         self.breaks, self.clipped, self.question = breaks, clipped or function is None, question
-        self.rest = rest
+        self.rest, self.mask, self.exponential = rest, mask, exponential
         self._moments: Moments | None = None
+        self._gaussian: Elementwise | None = None
 
     @property
     def shape(self) -> Shape:
@@ -182,6 +211,13 @@ class Elementwise:
             self._moments = mean, var
         return self._moments
 
+    def as_line(self) -> Line:
+        """Itself if it is a line, else the Gaussian of its moments, always the same one."""
+        if self.function is None:
+            return self.line
+        self._gaussian = self._gaussian or gaussian(*self.moments())
+        return self._gaussian.line
+
     def gain(self) -> Array:
         """dE / dE u: by Stein's lemma, the slope of the best line in u."""
         (mean, var), function = wide(self.line.moments()), self.function
@@ -189,6 +225,10 @@ class Elementwise:
             return jnp.ones_like(mean)
         moved = jax.jvp(lambda m: self._of(function, m, var)[0], (mean,), (jnp.ones_like(mean),))
         return moved[1].astype(self.dtype)
+
+    def at_moments(self, mean: Array, var: Array) -> Moments:
+        """E and Var for a Gaussian u of these."""
+        return (mean, var) if self.function is None else self._of(self.function, mean, var)
 
     def _of(self, function: Function, mean: Array, var: Array) -> Moments:
         if self.closed:
@@ -205,6 +245,8 @@ class Elementwise:
 
     def _bent(self, function: Function, mean: Array, var: Array) -> Moments:
         like = mean
+        if not like.size:
+            return like, like
         mean, var = wide((mean, var))
         kind = like.dtype if self.closed else jax.eval_shape(function, like).dtype
         if not jnp.issubdtype(kind, jnp.floating):

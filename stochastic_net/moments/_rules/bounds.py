@@ -1,6 +1,7 @@
 """A line between bounds: max, min, clip, and `where` that puts a constant beyond a place."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +52,21 @@ class Clip:
         """And then no more than `place`."""
         low = None if self.low is None else _extreme(np.minimum, self.low, place)
         return Clip(low, place if self.high is None else _extreme(np.minimum, self.high, place))
+
+
+def under(x: Elementwise) -> Elementwise:
+    """What x puts a bound on, the same for all; else x."""
+    shared = isinstance(x.closed, Clip) and not any(map(jnp.ndim, x.closed.ends))
+    return Elementwise(x.line) if shared else x
+
+
+def under_bound(x: Elementwise, do: Callable[[Elementwise], Elementwise]) -> Elementwise:
+    """do(x), done before the bound is put on that x puts on all alike."""
+    inner = under(x)
+    found = do(inner)
+    if inner is x:
+        return found
+    return Elementwise(found.line, x.function, x.closed, x.breaks, x.clipped)
 
 
 def _bounded(sign: float, place: ArrayLike, mean: Array, var: Array) -> Clipped:

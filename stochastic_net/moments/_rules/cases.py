@@ -12,9 +12,12 @@ from jax.extend.core import primitives as p
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.two_lines import Coefficients, TwoLines
+from stochastic_net.moments._program.spread import as_wide_as, is_everywhere
 from stochastic_net.moments._program.values import (
     Elementwise,
+    Exponential,
     Line,
+    Mask,
     Question,
     Value,
     is_random,
@@ -72,6 +75,36 @@ def select(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
         return jnp.where(point, function(mean), out), spread
 
     return Elementwise(line, function, closed_of_lines, (place,))
+
+
+def masked(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
+    """A choice, by a constant, between a random value and a constant."""
+    if eqn.primitive is not p.select_n_p or len(operands) != 3 or is_random(operands[0]):
+        return None
+    randoms, constants = split(operands)
+    if len(randoms) != 1:
+        return None
+    which = jnp.asarray(constants[0])
+    chosen = which == jnp.asarray(is_random(operands[2]), which.dtype)
+    return choice(chosen, randoms[0], constants[1])
+
+
+def choice(chosen: Array, x: Elementwise, other: Any) -> Elementwise:
+    """x where `chosen`, else `other`, both constants: its moments are chosen likewise."""
+
+    def function(u: Array) -> Array:
+        kept = x.function(u) if x.function else u
+        return jnp.where(chosen, kept, as_wide_as(u, jnp.asarray(other, kept.dtype)))
+
+    def closed(mean: Array, var: Array) -> Moments:
+        kept, spread = x.at_moments(mean, var)
+        return jnp.where(chosen, kept, jnp.asarray(other, kept.dtype)), jnp.where(chosen, spread, 0)
+
+    out = Elementwise(x.line, function, closed, x.breaks, mask=Mask(chosen, x, other))
+    if x.exponential and is_everywhere(other, 0):
+        never = choice(chosen, x.exponential.of, np.asarray(-np.inf, x.dtype))
+        out.exponential = Exponential(never, x, chosen)
+    return out
 
 
 def _at(line: Line, case: Value, own: Coefficients, u: Array, place: Array) -> Array:

@@ -17,9 +17,10 @@ from jax.typing import DTypeLike
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._program.breaks import breaks_of
 from stochastic_net.moments._program.registry import register
-from stochastic_net.moments._program.spread import as_wide_as, number_of
+from stochastic_net.moments._program.spread import as_wide_as, is_everywhere, number_of
 from stochastic_net.moments._program.values import (
     Elementwise,
+    Exponential,
     Line,
     Value,
     gaussian,
@@ -28,7 +29,7 @@ from stochastic_net.moments._program.values import (
 )
 from stochastic_net.moments._rules import closed_forms
 from stochastic_net.moments._rules.bounds import clipped
-from stochastic_net.moments._rules.cases import question_of, select
+from stochastic_net.moments._rules.cases import choice, masked, question_of, select
 from stochastic_net.moments._rules.independent import independent
 from stochastic_net.moments._rules.limits import is_at_zero, moved, rest_of
 from stochastic_net.moments._rules.origins import Cast, is_never_less, sum_of_exponentials, widen
@@ -51,7 +52,7 @@ ELEMENTWISE = (
     ),
     *(p.erf_inv_p, p.erf_p, p.erfc_p, p.exp2_p, p.exp_p, p.expm1_p, p.floor_p, p.ge_p, p.gt_p),
     *(p.integer_pow_p, p.is_finite_p, p.le_p, p.lgamma_p, p.log1p_p, p.log_p, p.logistic_p),
-    *(p.lt_p, p.max_p, p.min_p, p.mul_p, p.ne_p, p.neg_p, p.nextafter_p, p.not_p, p.or_p, p.pow_p),
+    *(p.lt_p, p.max_p, p.min_p, p.mul_p, p.ne_p, p.neg_p, p.not_p, p.or_p, p.pow_p),
     *(p.rem_p, p.round_p, p.rsqrt_p, p.select_n_p, p.sign_p, p.sin_p, p.sinh_p, p.sqrt_p),
     *(p.square_p, p.sub_p, p.tan_p, p.tanh_p, p.xor_p, p.convert_element_type_p),
 )
@@ -66,13 +67,31 @@ def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     if eqn.primitive is p.is_finite_p:
         always: Any = np.ones(shape, bool)  # known here and now, also under jit
         return [always]
-    line = _chosen(eqn, operands) or _line(eqn, operands)
-    if line is not None:
-        return [line]
+    known = _chosen(eqn, operands) or masked(eqn, operands) or _behind_a_mask(eqn, operands)
+    known = _line(eqn, operands) if known is None else known
+    if known is not None:
+        return [_named(eqn, operands, known)]
     roots = {id(x.line.root) for x in split(operands)[0]}
     if len(roots) > 1:
         return [independent(eqn, whole)]
-    return [select(eqn, operands) or _compose(eqn, operands)]
+    return [_named(eqn, operands, select(eqn, operands) or _compose(eqn, operands))]
+
+
+def _named(eqn: JaxprEqn, operands: list[Value], result: Value) -> Value:
+    """The result, which remembers that it is an exponential."""
+    if eqn.primitive is p.exp_p and is_random(result) and is_random(operands[0]):
+        result.exponential = Exponential(operands[0])
+    return result
+
+
+def _behind_a_mask(eqn: JaxprEqn, operands: list[Value]) -> Value | None:
+    """An operation on what a constant mask leaves of a value, and on what it puts in its place."""
+    x = operands[0]
+    if len(operands) != 1 or not is_random(x) or x.mask is None:
+        return None
+    (inner,) = elementwise(eqn, [x.mask.of])
+    other = eqn.primitive.bind(jnp.asarray(x.mask.other), **eqn.params)
+    return choice(x.mask.chosen, inner, other) if is_random(inner) else None
 
 
 @register("fused", p.add_jaxvals_p)
@@ -86,7 +105,7 @@ def _chosen(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
     if eqn.primitive is not p.select_n_p or is_random(operands[0]):
         return None
     for number, x in enumerate(operands[1:]):
-        if isinstance(x, Elementwise) and _is_everywhere(operands[0], number):
+        if isinstance(x, Elementwise) and is_everywhere(operands[0], number):
             return x
     return None
 
@@ -110,7 +129,12 @@ def _line_of_one(eqn: JaxprEqn, x: Elementwise) -> Value | None:
         return _affine(x, -1.0, 0.0)
     if eqn.primitive in (p.abs_p, p.log_p) and (place := sum_of_exponentials(x)):
         return x if eqn.primitive is p.abs_p else _log_sum_exp(LogSumExp(*place), x.shape)
-    return _cast(x, eqn.params["new_dtype"]) if eqn.primitive is p.convert_element_type_p else None
+    if eqn.primitive is p.sign_p and sum_of_exponentials(x):
+        return np.ones(x.shape, x.dtype)  # pyrefly: ignore[bad-return]
+    given: Any = eqn.invars[0].aval  # what a comparison gives is no float, and composed
+    if jnp.issubdtype(given.dtype, jnp.floating) and eqn.primitive is p.convert_element_type_p:
+        return _cast(x, eqn.params["new_dtype"])
+    return None
 
 
 def _line_with(name: str, x: Elementwise, other: Array, first: bool) -> Value | None:
@@ -123,12 +147,12 @@ def _line_with(name: str, x: Elementwise, other: Array, first: bool) -> Value | 
         case "sub", False:
             return _affine(x, -1.0, other)
         case "mul", _:
-            return _affine(x, other, 0.0)
+            return _scaled(x, other)
         case "div", True:
             return _affine(x, 1 / other, 0.0)
-        case "max", _ if _is_everywhere(other, -np.inf) or is_never_less(x, other):
+        case "max", _ if is_everywhere(other, -np.inf) or is_never_less(x, other):
             return x
-        case "min", _ if _is_everywhere(other, np.inf):
+        case "min", _ if is_everywhere(other, np.inf):
             return x
     return None
 
@@ -140,16 +164,23 @@ def _cast(x: Elementwise, dtype: DTypeLike) -> Value:
     return gaussian(mean, var, Cast(x))
 
 
-def _is_everywhere(x: Value, value: float) -> bool:
-    return not isinstance(x, jax.core.Tracer) and bool(np.all(np.asarray(x) == value))
-
-
 def _log_sum_exp(found: LogSumExp, shape: Shape) -> Value:
     mean, var = (m.reshape(shape) for m in found.node())
     return gaussian(mean, var, found)
 
 
+def _scaled(x: Elementwise, scale: Array) -> Elementwise:
+    """scale * x; a positive number times an exponential is one."""
+    out = _affine(x, scale, 0.0)
+    if x.exponential and not isinstance(scale, jax.core.Tracer) and np.all(np.asarray(scale) >= 0):
+        out.exponential = Exponential(_affine(x.exponential.of, 1.0, jnp.log(scale)))
+    return out
+
+
 def _affine(x: Elementwise, scale: Array | float, shift: Array | float) -> Elementwise:
+    if x.mask:
+        chosen, of, other = x.mask
+        return choice(chosen, _affine(of, scale, shift), scale * other + shift)
     if x.function is None:
         return Elementwise(x.line.then(scale, shift))
     inner = x.function

@@ -20,14 +20,12 @@ from stochastic_net.moments._integrals.fold import fold, fold_axes, running
 from stochastic_net.moments._integrals.precision import Form, Moments
 from stochastic_net.moments._program.registry import register
 from stochastic_net.moments._program.values import (
-    Elementwise,
-    Line,
     Value,
     gaussian,
     later,
     moments,
 )
-from stochastic_net.moments._rules.bounds import Clip
+from stochastic_net.moments._rules.bounds import under, under_bound
 from stochastic_net.moments._rules.larger import larger
 from stochastic_net.moments._rules.origins import Largest
 
@@ -38,30 +36,23 @@ def reduce(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     sign = 1 if eqn.primitive is p.reduce_max_p else -1
 
     def extreme(mean: Array, var: Array) -> Moments:
-        mean, var = fold_axes(larger, (sign * mean, var), eqn.params["axes"])
+        least = max(-1e30, float(jnp.finfo(mean.dtype).min) / 4)  # of masked ones, of mean -inf
+        mean = jnp.maximum(sign * mean, least)
+        mean, var = fold_axes(larger, (mean, var), eqn.params["axes"])
         return sign * mean, var
 
-    inner = _under_a_bound(operands[0])
+    x: Any = operands[0]
+    inner = under(x)
 
     def of_means() -> Array:
         return eqn.primitive.bind(inner.moments()[0], **eqn.params)
 
-    return [_before_a_bound(eqn, extreme, operands[0], Largest(of_means))]
+    return [_before_a_bound(eqn, extreme, x, Largest(of_means))]
 
 
 def _before_a_bound(eqn: JaxprEqn, extreme: Form, x: Any, origin: object = None) -> Value:
     """The extreme of x, or of what x puts a bound on; a softmax never asks for it."""
-    inner = _under_a_bound(x)
-    found = later(lambda: extreme(*inner.moments()), eqn, origin)
-    if inner is x:
-        return found
-    return Elementwise(found.line, x.function, x.closed, x.breaks, x.clipped)
-
-
-def _under_a_bound(x: Any) -> Elementwise | Line:
-    """The line that x puts a bound on, the same for all; else x."""
-    shared = isinstance(x.closed, Clip) and not any(map(jnp.ndim, x.closed.ends))
-    return x.line if shared else x
+    return under_bound(x, lambda inner: later(lambda: extreme(*inner.moments()), eqn, origin))
 
 
 @register("approximated", p.cummax_p, p.cummin_p)

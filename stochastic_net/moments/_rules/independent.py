@@ -1,7 +1,9 @@
 """Elementwise operations on values of different roots, taken as independent."""
 
+import jax.numpy as jnp
 from jax.extend.core import JaxprEqn
 
+from stochastic_net._types import Shape
 from stochastic_net.moments._program.registry import refuse
 from stochastic_net.moments._program.values import Value, gaussian, is_random, moments
 from stochastic_net.moments._rules import closed_forms
@@ -13,6 +15,7 @@ from stochastic_net.moments._rules.origins import (
     log_sum_exp_of,
     sample_variance,
     sum_of_exponentials,
+    where_summed,
 )
 from stochastic_net.moments._rules.products import product
 from stochastic_net.moments._rules.softmax import softmax_node
@@ -40,11 +43,7 @@ def independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
         case "mul":
             return gaussian(*product(*normalised(x, y)))
         case "div":
-            softmax = sum_of_exponentials(y, x)
-            if softmax is not None:
-                return gaussian(*softmax_node(as_independent(*softmax), softmax[1]))
-            inverse = closed_forms.power(-1.0)(my, vy)
-            return gaussian(*product((mx, vx), inverse))
+            return _quotient(x, y)
         case "max":
             return gaussian(*larger((mx, vx), (my, vy)))
         case "min":
@@ -53,13 +52,36 @@ def independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
     return refuse(eqn, "its operands are different random values")
 
 
+def _quotient(x: Value, y: Value) -> Value:
+    """X / Y, which may be a softmax; what was not summed is independent of the sum."""
+    found = sum_of_exponentials(y, x)
+    if found is None:
+        return _apart(x, y)
+    softmax, chosen = softmax_node(as_independent(*found), found[1]), where_summed(y, x)
+    if chosen is None:
+        return gaussian(*softmax)
+    others = moments(_apart(x, y))
+    return gaussian(*(jnp.where(chosen, a, b) for a, b in zip(softmax, others, strict=True)))
+
+
+def _apart(x: Value, y: Value) -> Value:
+    return gaussian(*product(moments(x), closed_forms.power(-1.0)(*moments(y))))
+
+
 def _difference(x: Value, y: Value) -> Value:
     """X - Y, of which some are known for what they are."""
+    (mx, vx), (my, vy) = moments(x), moments(y)
     if place := sample_variance(x, y):
-        return gaussian(*spread(*place), SampleVariance(*place))
+        mean, var = spread(*place)
+        if _squeezed(mean.shape) == _squeezed(mx.shape):  # axes of size 1 may have been kept
+            mean, var = mean.reshape(mx.shape), var.reshape(mx.shape)
+            return gaussian(mean, var, SampleVariance(*place))
     if log_sum_exp := log_sum_exp_of(x, y):
         return gaussian(*log_sum_exp.log_softmax())
-    (mx, vx), (my, vy) = moments(x), moments(y)
     if place := centred(x, y):
         return gaussian(mx - my, of_centred(vx, place[1]), Centred(*place))
     return gaussian(mx - my, vx + vy)
+
+
+def _squeezed(shape: Shape) -> Shape:
+    return tuple(size for size in shape if size != 1)

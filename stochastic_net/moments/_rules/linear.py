@@ -1,9 +1,10 @@
 """Linear operations: exact on mean and variance of independent elements."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import jax.numpy as jnp
 from jax import lax
@@ -25,6 +26,7 @@ from stochastic_net.moments._program.values import (
     moments,
     origin,
 )
+from stochastic_net.moments._rules.bounds import under, under_bound
 from stochastic_net.moments._rules.origins import (
     Largest,
     Sum,
@@ -49,12 +51,14 @@ def same_for_both(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         if place is not None:
             return [_sum_of_squares(*place)]
     apply, x = partial(eqn.primitive.bind, **eqn.params), operands[0]
-    if isinstance(found := origin(x), Largest) and eqn.primitive in _MOVING:
-        return [later(partial(_of_both, apply, x), eqn, found.then(apply))]
+    if eqn.primitive in _MOVING and (found := _largest(x)):
+        largest: Any = x
+        return [under_bound(largest, partial(_moved, eqn, apply, found))]
+    if eqn.primitive is p.reduce_sum_p and isinstance(x, Elementwise) and x.exponential:
+        return [later(partial(_of_both, apply, x), eqn, _origin(eqn, x))]  # for a softmax, never
     if eqn.primitive in _REPEATING and _is_scaled_root(x):
-        root = x.line.root
-        line = gaussian(apply(root.mean), apply(root.var), root.origin).line
-        return [Elementwise(line.then(x.line.scale, x.line.shift))]
+        how = (eqn.primitive, *((name, str(value)) for name, value in eqn.params.items()))
+        return [Elementwise(dataclasses.replace(x.line, root=x.line.root.repeat(how, apply)))]
     means, variances = zip(*map(moments, operands), strict=True)
     if eqn.primitive.multiple_results:
         return list(map(gaussian, apply(*means), apply(*variances)))
@@ -67,9 +71,19 @@ _MOVING = (*_REPEATING, p.transpose_p, p.squeeze_p, p.slice_p, p.rev_p)
 
 def _is_scaled_root(x: Value) -> TypeGuard[Elementwise]:
     """Whether it is a line of the same numbers everywhere, as a mean is of a sum."""
-    if not isinstance(x, Elementwise) or x.function or x.line.root.origin is None:
+    if not isinstance(x, Elementwise) or x.function:
         return False
     return jnp.ndim(x.line.scale) == jnp.ndim(x.line.shift) == 0
+
+
+def _largest(x: Value) -> Largest | None:
+    """What x, or what it puts a bound on, is the largest of."""
+    found = origin(under(x)) if isinstance(x, Elementwise) else None
+    return found if isinstance(found, Largest) else None
+
+
+def _moved(eqn: JaxprEqn, apply: Callable[[Array], Array], found: Largest, x: Value) -> Elementwise:
+    return later(partial(_of_both, apply, x), eqn, found.then(apply))
 
 
 def _of_both(apply: Callable[[Array], Array], x: Value) -> Moments:
@@ -133,7 +147,8 @@ def pick(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
 
     def apply(which: int) -> Array:
         arrays = [x if i in places else moments(x)[which] for i, x in enumerate(operands)]
-        return eqn.primitive.bind(*arrays, **eqn.params)
+        filled = {"fill_value": 0} if which and eqn.params.get("fill_value") is not None else {}
+        return eqn.primitive.bind(*arrays, **(eqn.params | filled))
 
     return [gaussian(apply(0), apply(1))]
 

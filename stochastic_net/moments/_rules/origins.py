@@ -18,12 +18,11 @@ from stochastic_net.moments._integrals.precision import Form
 from stochastic_net.moments._program.values import (
     Elementwise,
     Line,
-    Root,
     Value,
     gaussian,
     origin,
 )
-from stochastic_net.moments._rules.closed_forms import exponential, square
+from stochastic_net.moments._rules.closed_forms import square
 from stochastic_net.moments._rules.softmax import LogSumExp
 
 Place: TypeAlias = tuple[Line, tuple[int, ...]]
@@ -92,14 +91,24 @@ class Largest:
 
 
 def sum_of_exponentials(total: Value, terms: Value | None = None) -> Place | None:
-    """Of which line over which axes `total` is the sum of exponentials, of `terms` if given."""
+    """Of which line over which axes `total` is the sum of exponentials, of `terms` if given.
+
+    They may be masked in the sum alone.
+    """
     found = origin(_as_it_was(total))
-    if not isinstance(found, Sum):
+    summed = _as_it_was(found.terms).exponential if isinstance(found, Sum) else None
+    if summed is None or not isinstance(found, Sum):
         return None
+    if terms is not None and _as_it_was(terms) not in (_as_it_was(found.terms), summed.before):
+        return None
+    return summed.of.as_line(), found.axes
+
+
+def where_summed(total: Value, terms: Value) -> Array | None:
+    """Where `terms` are masked in their sum `total`, if they are masked there alone."""
+    found: Any = origin(_as_it_was(total))
     summed = _as_it_was(found.terms)
-    if summed.closed is not exponential or (terms is not None and summed is not _as_it_was(terms)):
-        return None
-    return summed.line, found.axes
+    return None if summed is _as_it_was(terms) else summed.exponential.chosen
 
 
 def log_sum_exp_of(x: Value, total: Value) -> LogSumExp | None:
@@ -162,8 +171,8 @@ def widen(value: Elementwise, shape: Shape) -> Elementwise:
         return value
     if value.function is None:
         line, root = value.line, value.line.root
-        mean, var = (jnp.broadcast_to(m, shape) for m in (root.mean, root.var))
-        return Elementwise(Line(Root(mean, var, root.origin), line.scale, line.shift))
+        wide = root.repeat(shape, lambda m: jnp.broadcast_to(m, shape))
+        return Elementwise(Line(wide, line.scale, line.shift))
     scale = norm_scale(value)
     if scale is not None:
         scale = scale.then(lambda a: jnp.broadcast_to(a, shape))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import count
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jax.extend.core import JaxprEqn
 from stochastic_net._types import Array, Key
 from stochastic_net.distributions import Gaussian
 from stochastic_net.moments._program.current import Current
+from stochastic_net.moments._program.registry import refuse
 from stochastic_net.moments._program.values import Elementwise, Value, gaussian, split
 from stochastic_net.random import check_key
 
@@ -41,6 +42,7 @@ def chosen(word: str | None, key: Key | None, num_samples: int) -> Callable[[], 
 def linearize(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """The operation at the means, with the variance of its tangent, sum_i (dy/dx_i)^2 v_i."""
     apply, randoms = _of_randoms(eqn, operands)
+    _require_real(eqn)
     means, variances = zip(*(x.moments() for x in randoms), strict=True)
 
     def floats(*means: Array) -> list[Array]:
@@ -56,6 +58,7 @@ def sampler(key: Key, num_samples: int) -> Fallback:
 
     def sample(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         apply, randoms = _of_randoms(eqn, operands)
+        _require_real(eqn)
         keys = jax.random.split(jax.random.fold_in(key, next(places)), len(randoms))
         draws = [
             Gaussian(*x.moments()).sample(k, (num_samples,))
@@ -83,6 +86,12 @@ def _of_randoms(
         return outputs if eqn.primitive.multiple_results else [outputs]
 
     return apply, randoms
+
+
+def _require_real(eqn: JaxprEqn) -> None:
+    results: list[Any] = [x.aval for x in eqn.outvars]
+    if any(jnp.issubdtype(x.dtype, jnp.complexfloating) for x in results):
+        refuse(eqn, "a complex result has more than a mean and a variance")
 
 
 def _is_float(x: Array) -> bool:
