@@ -61,7 +61,7 @@ def check_moments(
         f, x = (lambda both: both[0](both[1])), (f, x)
     if not any(isinstance(leaf, Gaussian) for leaf in _leaves(x)):
         raise TypeError(
-            "neither x nor f has a Gaussian in it: nothing is random, so nothing can be checked."
+            "there is no Gaussian in it, neither x nor f: nothing is random and to be checked."
         )
     if num_samples < 32:
         raise ValueError(f"num_samples must be at least 32, got {num_samples}.")
