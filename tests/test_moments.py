@@ -94,23 +94,6 @@ def test_products_of_independent_values_are_exact():
     chex.assert_trees_all_close(elementwise, got, rtol=1e-5)
 
 
-def test_a_gradient_is_a_function_like_any_other():
-    """Of x^2 + sin x, whose two terms JAX adds up by an operation of its own."""
-    mean, var = RNG.normal(size=5), RNG.uniform(0.1, 2, 5)
-    got = sn.propagate(jax.grad(lambda x: (x**2 + jnp.sin(x)).sum()))(pair(mean, var))
-    decay, gap = np.exp(-var / 2), -np.expm1(-var)
-    of_wave = gap * (gap / 2 + decay**2 * np.sin(mean) ** 2)
-    crossed = -var * decay * np.sin(mean)  # Stein's lemma: Cov(X, cos X) = -Var E sin X
-    chex.assert_trees_all_close(got.mean, single(2 * mean + decay * np.cos(mean)), rtol=1e-5)
-    chex.assert_trees_all_close(got.var, single(4 * var + 4 * crossed + of_wave), rtol=1e-5)
-
-
-def test_a_barrier_does_not_part_a_composition():
-    x = pair(RNG.normal(size=5), RNG.uniform(0.1, 2, 5))
-    got = sn.propagate(lambda x: x * lax.optimization_barrier(jax.nn.sigmoid(x)))(x)
-    chex.assert_trees_all_close(got, sn.propagate(jax.nn.silu)(x), rtol=1e-6)
-
-
 # ---- many inputs -------------------------------------------------------------------------------
 
 

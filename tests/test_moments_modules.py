@@ -1,11 +1,13 @@
-"""What users hand to `propagate`: modules with state or random weights, options, odd arrays."""
+"""What users hand to `propagate`: modules, options, gradients, casts, odd arrays."""
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from _dice import single
 from flax import linen, nnx
+from jax import lax
 
 import stochastic_net as sn
 
@@ -68,6 +70,24 @@ def test_the_layers_of_a_module_at_a_point():
     net = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
     found = sn.moments.layers(net, X)
     chex.assert_trees_all_close(found.at(X.mean)[0] + net.bias[...], net(X.mean), rtol=1e-6)
+
+
+def test_a_gradient_is_a_function_like_any_other():
+    """Of x^2 + sin x, whose two terms JAX adds up by an operation of its own."""
+    mean, var = np.array([0.3, -1.0, 0.5, 2.0]), np.array([0.2, 1.0, 1.7, 0.1])
+    got = sn.propagate(jax.grad(lambda x: (x**2 + jnp.sin(x)).sum()))(
+        sn.Gaussian(single(mean), single(var))
+    )
+    decay, gap = np.exp(-var / 2), -np.expm1(-var)
+    of_wave = gap * (gap / 2 + decay**2 * np.sin(mean) ** 2)
+    crossed = -var * decay * np.sin(mean)  # Stein's lemma: Cov(X, cos X) = -Var E sin X
+    chex.assert_trees_all_close(got.mean, single(2 * mean + decay * np.cos(mean)), rtol=1e-5)
+    chex.assert_trees_all_close(got.var, single(4 * var + 4 * crossed + of_wave), rtol=1e-5)
+
+
+def test_a_barrier_does_not_part_a_composition():
+    got = sn.propagate(lambda x: x * lax.optimization_barrier(jax.nn.sigmoid(x)))(X)
+    chex.assert_trees_all_close(got, sn.propagate(jax.nn.silu)(X), rtol=1e-6)
 
 
 # what a comparison or rounding gives is a number where it is used as one

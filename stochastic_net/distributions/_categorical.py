@@ -5,17 +5,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
-from stochastic_net.distributions import _noise
+from stochastic_net.distributions import _certain, _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._no_pathwise import refuse_gradient
-from stochastic_net.distributions._stable import (
-    log_deviance,
-    log_probs,
-    log_softmax,
-    probabilities,
-    softmax,
-)
+from stochastic_net.distributions._stable import log_deviance, probabilities
 from stochastic_net.distributions._support import Integers, not_nan, one_hot
 
 
@@ -56,12 +50,12 @@ class Categorical(Family):
         entropy and of divergences, which are infinite there, are finite numbers without a meaning.
         An estimator that draws never sees that class, and misses its part of the gradient.
         """
-        return cls(log_probs(probabilities(probs)))
+        return cls(_certain.log_of_probs(probabilities(probs)))
 
     @property
     def probs(self) -> Array:
         """The probability of each class, shape (..., K)."""
-        return softmax(self.logits)
+        return _certain.softmax(self.logits)
 
     def _check(self, need) -> None:
         _require_weight(self.logits, need)
@@ -71,12 +65,12 @@ class Categorical(Family):
         return refuse_gradient("Categorical", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
-        log_probs = log_softmax(self.logits)
+        log_probs = _certain.log_softmax(self.logits)
         return jnp.take_along_axis(log_probs, x.astype(jnp.int32)[..., None], -1)[..., 0]
 
     def _cdf(self, x: Array) -> Array:
         below = _classes(self.logits) <= x[..., None]
-        return jnp.where(below, softmax(self.logits), 0.0).sum(-1)
+        return jnp.where(below, _certain.softmax(self.logits), 0.0).sum(-1)
 
     def _mean(self) -> Array:
         return (self.probs * _classes(self.logits)).sum(-1)
@@ -133,12 +127,12 @@ class OneHotCategorical(Family):
         entropy and of divergences, which are infinite there, are finite numbers without a meaning.
         An estimator that draws never sees that class, and misses its part of the gradient.
         """
-        return cls(log_probs(probabilities(probs)))
+        return cls(_certain.log_of_probs(probabilities(probs)))
 
     @property
     def probs(self) -> Array:
         """The probability of each class, shape (..., K)."""
-        return softmax(self.logits)
+        return _certain.softmax(self.logits)
 
     def _check(self, need) -> None:
         _require_weight(self.logits, need)
@@ -149,7 +143,7 @@ class OneHotCategorical(Family):
         return refuse_gradient("OneHotCategorical", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
-        return jnp.where(x == 1, log_softmax(self.logits), 0.0).sum(-1)
+        return jnp.where(x == 1, _certain.log_softmax(self.logits), 0.0).sum(-1)
 
     def _mean(self) -> Array:
         return self.probs

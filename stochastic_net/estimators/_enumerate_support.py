@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from stochastic_net._types import Array, Key, PyTree
-from stochastic_net.distributions._stable import exp_log
+from stochastic_net.distributions._certain import exp_log
 from stochastic_net.distributions._widened import widened
 from stochastic_net.estimators._estimator import Function, estimator
 from stochastic_net.estimators._target import Draws, Target, over_samples, shape_of, target

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from stochastic_net._types import Array, Key, PyTree, Shape, is_distribution
+from stochastic_net._types import Array, Key, PyTree, is_distribution
 from stochastic_net.distributions import Independent, own
+from stochastic_net.distributions._independent import shape_of as shape_of
 from stochastic_net.distributions._widened import widened
 from stochastic_net.random import check_key, named_key
 
@@ -154,8 +155,3 @@ def over_samples(per_sample: Array, values: Array) -> Array:
     """A number a sample, shape (samples,), beside values of shape (samples, ...)."""
     wide = per_sample.astype(values.dtype).reshape(per_sample.shape + (1,) * (values.ndim - 1))
     return jnp.broadcast_to(wide, values.shape)
-
-
-def shape_of(law: Any) -> Shape:
-    """The shape of one draw."""
-    return law.shape if hasattr(law, "shape") else law.batch_shape + law.event_shape

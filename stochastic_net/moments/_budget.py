@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array, PyTree
-from stochastic_net.distributions import Gaussian
 from stochastic_net.moments._covariances.adjoint import linear, shares
 from stochastic_net.moments._program.values import is_random
-from stochastic_net.moments._propagate import run_on, trace, weighted
+from stochastic_net.moments._propagate import is_gaussian, run_on, trace, weighted
 
 
 class Budget(NamedTuple):
@@ -65,7 +64,7 @@ def budget(f: Callable[..., PyTree]) -> Callable[..., PyTree]:
         program, leaves, shape = trace(call, given, kwargs)
         args = given if _is_random(f) else args
         found = linear(partial(run_on, program, leaves))
-        count = sum(map(_is_gaussian, leaves))
+        count = sum(map(is_gaussian, leaves))
         index = iter(range(len(found.means)))
         return jax.tree.unflatten(
             shape,
@@ -94,14 +93,10 @@ def _of_output(found, index: int, count: int, args: PyTree) -> Budget:
     given = iter(inputs)
 
     def share(x: object) -> Array | None:
-        return next(given) if _is_gaussian(x) else None
+        return next(given) if is_gaussian(x) else None
 
-    return Budget(total, jax.tree.map(share, args, is_leaf=_is_gaussian), layers)
+    return Budget(total, jax.tree.map(share, args, is_leaf=is_gaussian), layers)
 
 
 def _is_random(f: PyTree) -> bool:
-    return any(map(_is_gaussian, jax.tree.leaves(f, is_leaf=_is_gaussian)))
-
-
-def _is_gaussian(x: object) -> bool:
-    return isinstance(x, Gaussian)
+    return any(map(is_gaussian, jax.tree.leaves(f, is_leaf=is_gaussian)))

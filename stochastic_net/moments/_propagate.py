@@ -150,7 +150,7 @@ def layers(f: Callable[..., PyTree], *args: PyTree) -> Layers:
 
 def weighted(f: Callable[..., PyTree], args: tuple) -> tuple[Callable[..., PyTree], tuple]:
     """f and its arguments; a module is an argument of its own call, its weights leaves of it."""
-    leaves = jax.tree.leaves(f, is_leaf=_is_gaussian)
+    leaves = jax.tree.leaves(f, is_leaf=is_gaussian)
     return (_call, (f, *args)) if leaves and leaves[0] is not f else (f, args)
 
 
@@ -160,9 +160,9 @@ def _call(f: Callable[..., PyTree], *args: PyTree, **kwargs: PyTree) -> PyTree:
 
 def trace(f: Callable[..., PyTree], args: PyTree, kwargs: PyTree) -> tuple[Any, list, Any]:
     """f as a program of its leaves, those leaves, and the structure of its value."""
-    given, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_gaussian)
+    given, tree = jax.tree.flatten((args, kwargs), is_leaf=is_gaussian)
     leaves = [x for x in given if not _is_static(x)]
-    arrays = [x.mean if _is_gaussian(x) else jnp.asarray(x) for x in leaves]
+    arrays = [x.mean if is_gaussian(x) else jnp.asarray(x) for x in leaves]
 
     def of_arrays(*arrays: Array) -> PyTree:
         rest = iter(arrays)
@@ -178,14 +178,15 @@ def run_on(program, leaves: list, to: Tape | None) -> list[Value]:
     """The program's outputs, with nodes for its random inputs and for what is not linear in it."""
     with tape.being(to):
         inputs = [
-            gaussian(*node(x.mean, x.var, lambda x=x: x.var)) if _is_gaussian(x) else jnp.asarray(x)
+            gaussian(*node(x.mean, x.var, lambda x=x: x.var)) if is_gaussian(x) else jnp.asarray(x)
             for x in leaves
         ]
         outputs = interpret(program, inputs)
         return [gaussian(*x.moments()) if is_random(x) else x for x in outputs]
 
 
-def _is_gaussian(x: Any) -> bool:
+def is_gaussian(x: Any) -> bool:
+    """Whether a leaf is random."""
     return isinstance(x, Gaussian)
 
 
