@@ -173,7 +173,7 @@ def test_a_jump_that_had_to_be_looked_for_moves_with_its_threshold(std):
     np.testing.assert_allclose(got, truth, rtol=1e-5)
 
 
-@pytest.mark.parametrize("f", [jnp.exp, jnp.sin, jnp.cos])
+@pytest.mark.parametrize("f", [jnp.exp, jnp.sin, jnp.cos, jnp.sinh, jnp.cosh])
 def test_exponentials_and_waves(f):
     mean, std = single(RNG.normal(size=30) * 3), single(10 ** RNG.uniform(-3, 0.3, 30))
     got = sn.propagate(f)(sn.Gaussian(mean, std * std))
@@ -181,6 +181,15 @@ def test_exponentials_and_waves(f):
     scale = abs(truth) + np.sqrt(truth_var)
     assert np.max(abs(got.mean - truth) / scale) < 1e-5
     assert relative(got.var, truth_var) < 1e-5
+
+
+@pytest.mark.parametrize(("f", "sign"), [(jnp.sinh, -1), (jnp.cosh, 1)])
+def test_hyperbolic_functions_of_wide_gaussians(f, sign):
+    """Most of the variance is twice the variance away from the mean."""
+    m, v = 5.0, 9.0
+    got = sn.propagate(f)(sn.Gaussian(jnp.array(m), jnp.array(v)))
+    truth = (np.exp(v / 2) * f(m), np.expm1(v) * (np.exp(v) * np.cosh(2 * m) - sign) / 2)
+    chex.assert_trees_all_close((got.mean, got.var), tuple(map(jnp.float32, truth)), rtol=1e-5)
 
 
 def test_the_gradient_is_that_of_the_integral():

@@ -34,13 +34,15 @@ class Independent:
     base: Any
     event_ndim: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "base", own(self.base))
+    @property
+    def _own(self) -> Any:
+        """`base` as a distribution of this library: not made on the way in, where JAX comes too."""
+        return own(self.base)
 
     @property
     def shape(self) -> Shape:
         """The shape of a draw: `batch_shape` and `event_shape`."""
-        return shape_of(self.base)
+        return shape_of(self._own)
 
     @property
     def batch_shape(self) -> Shape:
@@ -50,40 +52,40 @@ class Independent:
     @property
     def event_shape(self) -> Shape:
         """The last `event_ndim` axes of the batch of `base`, and its event."""
-        axes = self.event_ndim + len(_event(self.base))
+        axes = self.event_ndim + len(_event(self._own))
         return self.shape[len(self.shape) - axes :]
 
     @property
     def dtype(self) -> jnp.dtype:
         """That of `base`."""
-        return self.base.dtype
+        return self._own.dtype
 
     @property
     def mean(self) -> Array:
         """E z."""
-        return self.base.mean
+        return self._own.mean
 
     @property
     def var(self) -> Array:
         """E (z - E z)^2, elementwise."""
-        return self.base.var
+        return self._own.var
 
     def sample(self, key: Key, shape: Shape = (), *, coupling: Coupling = "fast") -> Array:
         """Draw from `base`, in the `coupling` that `Family.sample` describes."""
-        return self.base.sample(key, shape, coupling=coupling)
+        return self._own.sample(key, shape, coupling=coupling)
 
     def log_prob(self, value: ArrayLike) -> Array:
         """The log-density of each event."""
-        return _sum(self.base.log_prob(value), self.event_ndim)
+        return _sum(self._own.log_prob(value), self.event_ndim)
 
     def entropy(self) -> Array:
         """-E log p(z) in nats, of each event."""
-        return _sum(self.base.entropy(), self.event_ndim)
+        return _sum(self._own.entropy(), self.event_ndim)
 
     def enumerate_support(self) -> Array:
         """Every value, along a new leading axis: K^n of n elements that each have K values."""
-        values, batch = self.base.enumerate_support(), len(self.batch_shape)
-        own_event = _event(self.base)
+        values, batch = self._own.enumerate_support(), len(self.batch_shape)
+        own_event = _event(self._own)
         n = math.prod(self.event_shape[: self.event_ndim])
         table = values.reshape(len(values), *self.batch_shape, n, *own_event)
         table = jnp.moveaxis(table, batch + 1, 1)  # (values, elements, batch, event)

@@ -68,7 +68,7 @@ class Mixture:
         (logits,) = parameters(logits=logits)
         components = own(components)
         if isinstance(components, Independent):
-            components = components.base
+            components = own(components.base)
         _require_shapes(logits, components)
         _require_numbers(components)
         object.__setattr__(self, "logits", logits)

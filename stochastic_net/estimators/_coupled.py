@@ -22,7 +22,7 @@ def replace_laws(dist: PyTree, replace: Callable[[Any], Any]) -> PyTree:
 
     def within(law: Any) -> Any:
         if isinstance(law, Independent):
-            return Independent(within(law.base), law.event_ndim)
+            return Independent(within(own(law.base)), law.event_ndim)
         return replace(law)
 
     def each(leaf: Any) -> Any:

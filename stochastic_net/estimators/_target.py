@@ -120,7 +120,7 @@ def target(
 
 def _elements(law: Any) -> Any:
     """The law of which all the elements are drawn: for an estimator all of them are one event."""
-    return _elements(law.base) if isinstance(law, Independent) else law
+    return _elements(own(law.base)) if isinstance(law, Independent) else law
 
 
 def at_least(least: int, name: str, value: int) -> int:

@@ -43,6 +43,20 @@ def wave(own: Callable[[Array], Array], other: Callable[[Array], Array]) -> Form
     return closed
 
 
+def hyperbolic(own: Callable[[Array], Array], sign: float) -> Form:
+    """cosh X, with sign 1, or sinh X, with -1: Var = (e^v - 1) (e^v cosh(2 m) - sign) / 2.
+
+    Of cosh the second factor is (e^v - 1) cosh(2 m) + 2 sinh(m)^2.
+    """
+
+    def closed(mean: Array, var: Array) -> Moments:
+        gap, double = jnp.expm1(var), jnp.cosh(2 * mean)
+        rest = 2 * jnp.square(jnp.sinh(mean)) if sign > 0 else double + 1
+        return jnp.exp(var / 2) * own(mean), gap * (gap * double + rest) / 2
+
+    return closed
+
+
 def logistic(mean: Array, var: Array) -> Moments:
     """1 / (1 + e^-X), by quadrature from the side where it is small: 1 less it has no digits."""
     small, spread = expectation(jax.nn.sigmoid, jnp.where(mean < 0, mean, -mean), var)
@@ -133,6 +147,7 @@ def _always(form: Form) -> Find:
 CLOSED: dict[str, Find] = {
     "abs": _always(kink.absolute),
     "cos": _always(wave(jnp.cos, jnp.sin)),
+    "cosh": _always(hyperbolic(jnp.cosh, 1.0)),
     "erf": _always(error_function),
     "exp": _always(exponential),
     "div": lambda _, constants: _over(constants),
@@ -142,6 +157,7 @@ CLOSED: dict[str, Find] = {
     "rsqrt": _always(power(-0.5)),
     "sign": _always(step),
     "sin": _always(wave(jnp.sin, jnp.cos)),
+    "sinh": _always(hyperbolic(jnp.sinh, -1.0)),
     "sqrt": _always(power(0.5)),
     "square": _always(square),
     "tanh": _always(hyperbolic_tangent),
