@@ -288,59 +288,6 @@ def test_a_mixture_refuses_components_that_are_none():
         d.Mixture(jnp.zeros(2), d.Categorical(jnp.zeros((2, 3))))
 
 
-IMPOSSIBLE = jnp.array([0.5, 0.5, 0.0])
-CLASSES = {  # functions of the probabilities of three classes, and their gradients
-    "log_prob": (lambda law, z: law.log_prob(z[0]), [1.0, -1.0, -1.0]),
-    "mean": (lambda law, z: (law.probs * jnp.arange(3.0)).sum(), [-0.5, 0.5, 1.5]),
-    "probs": (lambda law, z: law.probs[2], [0.0, 0.0, 1.0]),
-    "enumerated": (
-        lambda law, z: sn.estimators.enumerate_support(index, law, jax.random.key(0)),
-        [-0.5, 0.5, 1.5],
-    ),
-}
-
-
-def index(z):
-    """Of a class, or of its one-hot vector."""
-    return z.astype("float32") if z.ndim == 0 else (z * jnp.arange(3.0)).sum()
-
-
-@pytest.mark.parametrize("family", [d.Categorical, d.OneHotCategorical])
-@pytest.mark.parametrize("name", CLASSES)
-def test_a_probability_of_zero_has_a_gradient(name, family):
-    function, truth = CLASSES[name]
-
-    def value(probs):
-        law = family.from_probs(probs)
-        return function(law, law.enumerate_support())
-
-    for grad in (jax.grad, jax.jacfwd):
-        np.testing.assert_allclose(grad(value)(IMPOSSIBLE), truth, atol=1e-6)
-    assert family.from_probs(IMPOSSIBLE).probs[2] == 0
-
-
-def thrice(z):
-    return 3 * z.astype("float32")
-
-
-@pytest.mark.parametrize("p", [0.0, 1.0])
-def test_a_coin_of_one_side_has_gradients(p):
-    def slope(function):
-        return jax.grad(lambda p: function(d.Bernoulli.from_probs(p)))(p)
-
-    assert slope(lambda law: law.log_prob(p)) == (1 if p else -1)
-    assert slope(lambda law: law.mean) == slope(lambda law: -law.cdf(0)) == 1
-    assert slope(lambda law: law.var) == (-1 if p else 1)
-    enumerated = sn.estimators.enumerate_support
-    assert slope(lambda law: enumerated(thrice, law, jax.random.key(0))) == 3
-    three = jax.grad(
-        lambda p: enumerated(
-            lambda z: jnp.max(z).astype("float32"), d.Bernoulli.from_probs(p), jax.random.key(0)
-        )
-    )(jnp.array([0.0, 0.0, 0.25]))
-    np.testing.assert_allclose(three, [0.75, 0.75, 1.0], rtol=1e-6)
-
-
 def test_enumeration_in_16_bits_is_rounded_last(key):
     coins = d.Bernoulli(jnp.full(14, 0.3, "bfloat16"))
     got = sn.estimators.enumerate_support(jnp.sum, coins, key)

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
-from stochastic_net.distributions import _certain, _noise
+from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._no_pathwise import refuse_gradient
-from stochastic_net.distributions._stable import exp_less_linear, log_deviance, probabilities
+from stochastic_net.distributions._stable import exp_less_linear, log_deviance, logit, probabilities
 from stochastic_net.distributions._support import boolean, not_nan
 
 
@@ -44,9 +44,9 @@ class Bernoulli(Family):
     def from_probs(cls, probs: ArrayLike) -> "Bernoulli":
         """The distribution with the probabilities of 1 given, from 0 to 1.
 
-        Gradients at 0 and 1 are as those of `Categorical.from_probs` at 0.
+        Their gradient at 0 and 1 is NaN: the logit is infinite there.
         """
-        return cls(_certain.log_odds_of_probs(probabilities(probs)))
+        return cls(logit(probabilities(probs)))
 
     @property
     def probs(self) -> Array:
@@ -59,16 +59,16 @@ class Bernoulli(Family):
         return refuse_gradient("Bernoulli", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
-        return -_certain.softplus(jnp.where(x == 1, -self.logits, self.logits))
+        return -jax.nn.softplus(jnp.where(x == 1, -self.logits, self.logits))
 
     def _cdf(self, x: Array) -> Array:
-        return _certain.sigmoid(-self.logits)  # at 0; the base knows the rest
+        return jax.nn.sigmoid(-self.logits)  # at 0; the base knows the rest
 
     def _mean(self) -> Array:
-        return _certain.sigmoid(self.logits)
+        return jax.nn.sigmoid(self.logits)
 
     def _var(self) -> Array:
-        return _certain.sigmoid(self.logits) * _certain.sigmoid(-self.logits)
+        return jax.nn.sigmoid(self.logits) * jax.nn.sigmoid(-self.logits)
 
     def _entropy(self) -> Array:
         return trial_entropy(self.logits)

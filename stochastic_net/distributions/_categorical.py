@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from stochastic_net._types import Array, ArrayLike, Key, Shape
-from stochastic_net.distributions import _certain, _noise
+from stochastic_net.distributions import _noise
 from stochastic_net.distributions._family import Family, parameter
 from stochastic_net.distributions._family_kl import family_kl_rule
 from stochastic_net.distributions._no_pathwise import refuse_gradient
@@ -45,17 +45,14 @@ class Categorical(Family):
     def from_probs(cls, probs: ArrayLike) -> "Categorical":
         """The distribution with the probabilities given, shape (..., K).
 
-        A probability of 0 has the right gradients in `log_prob`, `probs`, the moments and
-        `sn.estimators.enumerate_support` (but for float16, where they are NaN or 0); those of the
-        entropy and of divergences, which are infinite there, are finite numbers without a meaning.
-        An estimator that draws never sees that class, and misses its part of the gradient.
+        The gradient in a probability of exactly 0 is NaN: its logarithm is infinite.
         """
-        return cls(_certain.log_of_probs(probabilities(probs)))
+        return cls(jnp.log(probabilities(probs)))
 
     @property
     def probs(self) -> Array:
         """The probability of each class, shape (..., K)."""
-        return _certain.softmax(self.logits)
+        return jax.nn.softmax(self.logits)
 
     def _check(self, need) -> None:
         _require_weight(self.logits, need)
@@ -65,12 +62,12 @@ class Categorical(Family):
         return refuse_gradient("Categorical", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
-        log_probs = _certain.log_softmax(self.logits)
+        log_probs = jax.nn.log_softmax(self.logits)
         return jnp.take_along_axis(log_probs, x.astype(jnp.int32)[..., None], -1)[..., 0]
 
     def _cdf(self, x: Array) -> Array:
         below = _classes(self.logits) <= x[..., None]
-        return jnp.where(below, _certain.softmax(self.logits), 0.0).sum(-1)
+        return jnp.where(below, jax.nn.softmax(self.logits), 0.0).sum(-1)
 
     def _mean(self) -> Array:
         return (self.probs * _classes(self.logits)).sum(-1)
@@ -122,17 +119,14 @@ class OneHotCategorical(Family):
     def from_probs(cls, probs: ArrayLike) -> "OneHotCategorical":
         """The distribution with the probabilities given, shape (..., K).
 
-        A probability of 0 has the right gradients in `log_prob`, `probs`, the moments and
-        `sn.estimators.enumerate_support` (but for float16, where they are NaN or 0); those of the
-        entropy and of divergences, which are infinite there, are finite numbers without a meaning.
-        An estimator that draws never sees that class, and misses its part of the gradient.
+        The gradient in a probability of exactly 0 is NaN: its logarithm is infinite.
         """
-        return cls(_certain.log_of_probs(probabilities(probs)))
+        return cls(jnp.log(probabilities(probs)))
 
     @property
     def probs(self) -> Array:
         """The probability of each class, shape (..., K)."""
-        return _certain.softmax(self.logits)
+        return jax.nn.softmax(self.logits)
 
     def _check(self, need) -> None:
         _require_weight(self.logits, need)
@@ -143,7 +137,7 @@ class OneHotCategorical(Family):
         return refuse_gradient("OneHotCategorical", draw, {"logits": self.logits})
 
     def _log_prob(self, x: Array) -> Array:
-        return jnp.where(x == 1, _certain.log_softmax(self.logits), 0.0).sum(-1)
+        return jnp.where(x == 1, jax.nn.log_softmax(self.logits), 0.0).sum(-1)
 
     def _mean(self) -> Array:
         return self.probs

@@ -5,10 +5,8 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from stochastic_net._types import Array, Key, PyTree
-from stochastic_net.distributions._certain import exp_log
 from stochastic_net.distributions._widened import widened
 from stochastic_net.estimators._estimator import Function, estimator
 from stochastic_net.estimators._target import Draws, Target, over_samples, shape_of, target
@@ -44,20 +42,9 @@ def enumerate_support(
     draws = joint_support(goal, max_values)
     values = goal.values(draws)
     wide = widened(values)  # 16 bits are rounded once, at the end
-    weight = over_samples(_probability(goal.log_probs(draws)), wide)
-    # A value that has no probability may be no number, and is not differentiated; the probability
-    # is, for 0 may be where it grows from.
-    never = jnp.where(jnp.isfinite(wide), lax.stop_gradient(wide), 0.0)
-    return (weight * jnp.where(weight == 0, never, wide)).sum(0).astype(values.dtype)
-
-
-def _probability(log_probs: list[Array]) -> Array:
-    """The product of all probabilities of a sample, with its derivative where one of them is 0."""
-    logs = jnp.concatenate(log_probs, -1)
-    absent = logs == -jnp.inf
-    others = jnp.exp(jnp.where(absent, 0.0, logs).sum(-1))
-    never = exp_log(jnp.where(absent, logs, 0.0).sum(-1))  # 1 where none is 0
-    return jnp.where(absent.sum(-1) > 1, 0.0, others * never)
+    weight = over_samples(jnp.exp(goal.log_prob(draws)), wide)
+    total = jnp.where(weight == 0, 0.0, weight * jnp.where(weight == 0, 0.0, wide)).sum(0)
+    return total.astype(values.dtype)
 
 
 def joint_support(goal: Target, max_values: int) -> Draws:

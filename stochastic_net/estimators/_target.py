@@ -62,14 +62,10 @@ class Target:
 
     def log_prob(self, draws: Draws) -> Array:
         """log p of each sample, shape (samples,); of 16-bit laws in float32."""
-        return sum_of(each.sum(-1) for each in self.log_probs(draws))
-
-    def log_probs(self, draws: Draws) -> list[Array]:
-        """log p of the events of each law, shape (samples, events)."""
-        return [
-            law.log_prob(z).reshape(z.shape[0], -1)
+        return sum_of(
+            law.log_prob(z).reshape(z.shape[0], -1).sum(-1)
             for law, z in zip(widened(self.laws), draws, strict=True)
-        ]
+        )
 
 
 def target(
