@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from stochastic_net._types import Array
+from stochastic_net.moments._integrals.precision import wide_array
 from stochastic_net.moments._program.tape import Replay, Run, Tape
 from stochastic_net.moments._program.values import Value, gaussian, is_random
 
@@ -36,9 +37,12 @@ def linear(run: Run) -> Linear:
 def adjoint(run: Run) -> list[Value]:
     """The outputs with the same means, and the variances of the linear program."""
     program = linear(run)
+
+    def total(parts: list[Array]) -> Array:
+        return sum(part.sum() for part in parts)  # pyrefly: ignore[bad-return]
+
     new = iter(
-        (mean, shares(program, i, lambda parts: sum(part.sum() for part in parts)))
-        for i, mean in enumerate(program.means)
+        (mean, shares(program, i, total).astype(mean.dtype)) for i, mean in enumerate(program.means)
     )
     return [gaussian(*next(new)) if is_random(x) else x for x in program.outputs]
 
@@ -52,9 +56,8 @@ def shares(program: Linear, index: int, collect: Callable) -> Array:
         cotangents[index] = (jnp.arange(out.size) == place).astype(out.dtype).reshape(out.shape)
         (slopes,) = program.pull(cotangents)
         # What a pattern of operations passed over may have overflowed, and has no slope.
-        return collect(
-            [jnp.where(s == 0, 0, s * s * r) for s, r in zip(slopes, rests, strict=True)]
-        )
+        pairs = ((wide_array(s), wide_array(r)) for s, r in zip(slopes, rests, strict=True))
+        return collect([jnp.where(s == 0, 0, s * s * r) for s, r in pairs])
 
     found = jax.lax.map(one, jnp.arange(out.size), batch_size=16)
     return jax.tree.map(lambda x: x.reshape(*out.shape, *x.shape[1:]), found)

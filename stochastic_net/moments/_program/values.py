@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import JaxprEqn
 from jax.typing import ArrayLike
 
@@ -26,14 +27,17 @@ from stochastic_net.moments._program.tape import asking, node, variance
 class Root:
     """A Gaussian for every element; its identity is that of its noise.
 
-    `origin` is one of `_rules.origins`: what a rule further on may want to know.
+    `origin` is one of `_rules.origins`: what a rule further on may want to know. One that has
+    arrays has a `then`, that moves them. `kin` are those of the same noise, by how they were
+    repeated and in which dtype.
     """
 
     def __init__(
         self, mean: Array, var: Array | Callable[[], Array], origin: object = None
     ) -> None:
         self.origin, self._mean, self._var = origin, mean, var
-        self.repeated: dict[Hashable, Root] = {}
+        self.how: tuple[Hashable, ...] = ()
+        self.kin: dict[tuple, Root] = {}
 
     @property
     def mean(self) -> Array:
@@ -54,10 +58,35 @@ class Root:
 
     def repeat(self, how: Hashable, apply: Callable[[Array], Array]) -> "Root":
         """The same in another shape, where elements may be repeated; always the same one."""
-        if how not in self.repeated:
+
+        def make() -> Root:
             mean = apply(self.mean)
-            self.repeated[how] = Root(mean, variance(mean, apply(self.var)), self.origin)
-        return self.repeated[how]
+            return Root(mean, variance(mean, apply(self.var)), self._moved(apply))
+
+        return self._kin(make, (*self.how, how), self.like.dtype)
+
+    def cast(self, dtype: np.dtype) -> "Root":
+        """The same in another dtype; cast back it is itself."""
+
+        def apply(x: Array) -> Array:
+            return x.astype(dtype)
+
+        def make() -> Root:
+            like = jax.ShapeDtypeStruct(self.like.shape, dtype)
+            return Later(lambda: (apply(self.mean), apply(self.var)), like, self._moved(apply))
+
+        return self._kin(make, self.how, dtype)
+
+    def _kin(self, make: Callable[[], "Root"], how: tuple, dtype: np.dtype) -> "Root":
+        self.kin.setdefault((self.how, self.like.dtype), self)
+        if (how, dtype) not in self.kin:
+            self.kin[how, dtype] = new = make()
+            new.how, new.kin = how, self.kin
+        return self.kin[how, dtype]
+
+    def _moved(self, apply: Callable[[Array], Array]) -> object:
+        then = getattr(self.origin, "then", None)
+        return then(apply) if then else self.origin
 
 
 class Later(Root):
@@ -67,7 +96,7 @@ class Later(Root):
         self, moments: Callable[[], Moments], like: jax.ShapeDtypeStruct, origin: object = None
     ) -> None:
         self.origin, self._of, self._like, self._asking = origin, moments, like, asking.get()
-        self.repeated = {}
+        self.how, self.kin = (), {}
 
     @functools.cached_property
     def _moments(self) -> Moments:
@@ -166,7 +195,8 @@ class Elementwise:
     `closed` maps E u and Var u to E and Var of function(u), where that is known; `breaks` are the
     places u where the function is known to have a kink or a jump, and `clipped` says that between
     them it is u itself or constant. `question` is what the function asks of u, if it asks no more;
-    `rest` is the function less a limit of it. `mask` and `exponential` say that it is one.
+    `rest` is the function less a limit of it. `mask` and `exponential` say that it is one, `was`
+    what it was in another dtype.
     """
 
     def __init__(
@@ -180,10 +210,11 @@ class Elementwise:
         rest: Rest | None = None,
         mask: Mask | None = None,
         exponential: Exponential | None = None,
+        was: "Elementwise | None" = None,
     ) -> None:
         self.line, self.function, self.closed = line, function, closed
         self.breaks, self.clipped, self.question = breaks, clipped or function is None, question
-        self.rest, self.mask, self.exponential = rest, mask, exponential
+        self.rest, self.mask, self.exponential, self.was = rest, mask, exponential, was
         self._moments: Moments | None = None
         self._gaussian: Elementwise | None = None
 
@@ -205,16 +236,22 @@ class Elementwise:
     def moments(self) -> Moments:
         """E and Var, computed once."""
         if self._moments is None:
-            mean, var = self.line.moments()
-            if self.function is not None:
-                mean, var = self._bent(self.function, mean, var)
-            self._moments = mean, var
+            if self.function is None:
+                self._moments = self.line.moments()
+            elif self.was is None:
+                self._moments = self._bent(self.function, *self.line.moments())
+            else:
+                mean, var = self.was.moments()
+                self._moments = mean.astype(self.dtype), var.astype(self.dtype)
         return self._moments
 
     def as_line(self) -> Line:
         """Itself if it is a line, else the Gaussian of its moments, always the same one."""
         if self.function is None:
             return self.line
+        if self.was is not None:
+            line = self.was.as_line()
+            return dataclasses.replace(line, root=line.root.cast(self.dtype))
         self._gaussian = self._gaussian or gaussian(*self.moments())
         return self._gaussian.line
 

@@ -4,6 +4,7 @@ A composition is integrated when something asks for its moments. A line, a + b x
 operation on a line has a closed form where `CLOSED` knows one.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
-from jax.typing import DTypeLike
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._program.breaks import breaks_of
@@ -32,7 +32,7 @@ from stochastic_net.moments._rules.bounds import clipped
 from stochastic_net.moments._rules.cases import choice, masked, question_of, select
 from stochastic_net.moments._rules.independent import independent
 from stochastic_net.moments._rules.limits import is_at_zero, moved, rest_of
-from stochastic_net.moments._rules.origins import Cast, is_never_less, sum_of_exponentials, widen
+from stochastic_net.moments._rules.origins import is_never_less, sum_of_exponentials, widen
 from stochastic_net.moments._rules.softmax import LogSumExp
 
 ELEMENTWISE = (
@@ -128,7 +128,7 @@ def _line_of_one(eqn: JaxprEqn, x: Elementwise) -> Value | None:
     if eqn.primitive is p.neg_p:
         return _affine(x, -1.0, 0.0)
     if eqn.primitive in (p.abs_p, p.log_p) and (place := sum_of_exponentials(x)):
-        return x if eqn.primitive is p.abs_p else _log_sum_exp(LogSumExp(*place), x.shape)
+        return x if eqn.primitive is p.abs_p else _log_sum_exp(LogSumExp(*place), x)
     if eqn.primitive is p.sign_p and sum_of_exponentials(x):
         return np.ones(x.shape, x.dtype)  # pyrefly: ignore[bad-return]
     given: Any = eqn.invars[0].aval  # what a comparison gives is no float, and composed
@@ -157,15 +157,24 @@ def _line_with(name: str, x: Elementwise, other: Array, first: bool) -> Value | 
     return None
 
 
-def _cast(x: Elementwise, dtype: DTypeLike) -> Value:
+def _cast(x: Elementwise, dtype: np.dtype) -> Elementwise:
+    """The same in another floating dtype; cast back it is itself."""
     if dtype == x.dtype:
         return x
-    mean, var = (m.astype(dtype) for m in x.moments())
-    return gaussian(mean, var, Cast(x))
+    if x.was is not None:
+        return _cast(x.was, dtype)
+    if x.mask:
+        out = choice(x.mask.chosen, _cast(x.mask.of, dtype), jnp.asarray(x.mask.other, dtype))
+        out.was = x
+        return out
+    line = dataclasses.replace(x.line, root=x.line.root.cast(dtype))
+    inner, own = x.function, x.dtype
+    function = inner and (lambda u: inner(u.astype(own)).astype(dtype))
+    return Elementwise(line, function, x.closed, x.breaks, x.clipped, was=x)
 
 
-def _log_sum_exp(found: LogSumExp, shape: Shape) -> Value:
-    mean, var = (m.reshape(shape) for m in found.node())
+def _log_sum_exp(found: LogSumExp, x: Elementwise) -> Value:
+    mean, var = (m.reshape(x.shape).astype(x.dtype) for m in found.node())
     return gaussian(mean, var, found)
 
 

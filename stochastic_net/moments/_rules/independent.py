@@ -5,7 +5,7 @@ from jax.extend.core import JaxprEqn
 
 from stochastic_net._types import Shape
 from stochastic_net.moments._program.registry import refuse
-from stochastic_net.moments._program.values import Value, gaussian, is_random, moments
+from stochastic_net.moments._program.values import Value, gaussian, is_random, moments, origin
 from stochastic_net.moments._rules import closed_forms
 from stochastic_net.moments._rules.larger import larger
 from stochastic_net.moments._rules.origins import (
@@ -23,7 +23,16 @@ from stochastic_net.moments._rules.spread import as_independent, normalised, of_
 
 
 def independent(eqn: JaxprEqn, operands: list[Value]) -> Value:
-    """The moments of such an operation."""
+    """The moments of such an operation, of which a pattern may have begun in another dtype."""
+    out, aval = _moments_of(eqn, operands), eqn.outvars[0].aval
+    dtype = getattr(aval, "dtype", out.dtype)
+    if out.dtype == dtype:
+        return out
+    mean, var = (m.astype(dtype) for m in moments(out))
+    return gaussian(mean, var, origin(out))
+
+
+def _moments_of(eqn: JaxprEqn, operands: list[Value]) -> Value:
     name = eqn.primitive.name
     if name == "select_n" and not is_random(operands[0]):
         means, variances = zip(*map(moments, operands[1:]), strict=True)

@@ -72,13 +72,6 @@ class NormScale:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Cast:
-    """`value` in another floating dtype: a network in 16 bits sums in 32."""
-
-    value: Elementwise
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class Largest:
     """A maximum. `of_means()` is that of the means: what its author takes for a constant."""
 
@@ -193,9 +186,9 @@ def is_never_less(x: Value, bound: Value) -> bool:
 
 
 def _as_it_was(value: Any) -> Any:
-    """Before it was cast."""
-    found = origin(value)
-    return _as_it_was(found.value) if isinstance(found, Cast) else value
+    """Before it was cast: a network in 16 bits sums in 32."""
+    was = getattr(value, "was", None)
+    return _as_it_was(was) if was is not None else value
 
 
 def _mean(value: Value, closed: Form | None) -> Sum | None:
@@ -212,4 +205,6 @@ def _mean(value: Value, closed: Form | None) -> Sum | None:
 
 
 def _same(one: Line, two: Line) -> bool:
-    return one is two or (one.root is two.root and one.is_root and two.is_root)
+    """Whether they are one Gaussian, be it in two dtypes."""
+    alike = one.root.kin is two.root.kin and one.root.how == two.root.how
+    return one is two or (alike and one.is_root and two.is_root)

@@ -71,7 +71,7 @@ def normalised(x: Value, y: Value) -> tuple[Moments, Moments, Array | float]:
     for index, (one, two) in enumerate(((x, y), (y, x))):
         scale = None if keeps_covariance() else norm_scale(two)
         if scale is not None and is_divided(one, scale):
-            mean, var = scale.line.moments()
+            mean, var = rounded(scale.line.moments(), pairs[0][0])
             n = math.prod(mean.shape[axis] for axis in scale.axes)
             pull = var * (mean - mean.mean(scale.axes, keepdims=True))
             shared = 2 * (pull - pull.mean(scale.axes, keepdims=True)) / n
