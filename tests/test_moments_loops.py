@@ -4,6 +4,7 @@ Truth: the steps written out; draws; finite differences in float64.
 """
 
 import dataclasses
+from functools import partial
 
 import chex
 import jax
@@ -161,3 +162,63 @@ def test_the_gradient_through_a_loop_with_its_covariances():
             ends = [total(dataclasses.replace(x, **moved(s))) for s in (1, -1)]
             truth = (ends[0] - ends[1]) / 2e-5
             np.testing.assert_allclose(getattr(slope, name)[1, 0], truth, rtol=1e-5)
+
+
+COEFFICIENTS = np.array([0.2, -1.0, 0.5, 2.0], np.float32)
+
+
+def newton(x):
+    """The root of 1 + x^2, from 2 on."""
+    start = 2 * jnp.ones_like(x)
+    return lax.fori_loop(0, 4, lambda _, y: y - (y * y - (1 + x * x)) / (2 * y), start)
+
+
+def horner(x, reverse):
+    def step(carry, coefficient):
+        return carry * x + coefficient, jax.nn.relu(carry)
+
+    return lax.scan(step, jnp.zeros_like(x), COEFFICIENTS, reverse=reverse)
+
+
+ONE_FUNCTION = {
+    "polyval": partial(jnp.polyval, COEFFICIENTS),
+    "newton": newton,
+    "horner": lambda x: horner(x, False)[0],
+    "backwards": lambda x: horner(x, True)[0],
+    "its steps": lambda x: horner(x, False)[1],
+    "its steps backwards": lambda x: horner(x, True)[1],
+}
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "adjoint"])
+@pytest.mark.parametrize("name", ONE_FUNCTION)
+def test_a_short_loop_is_one_function_of_its_start(name, covariance):
+    f, x = ONE_FUNCTION[name], sn.Gaussian(jnp.array([-1.0, 0.3, 2.0]), jnp.full(3, 0.09))
+    away = np.linspace(-8, 8, 4001)
+    weights = np.exp(-away * away / 2)
+    weights = weights / weights.sum()
+    values = jax.vmap(f)(jnp.asarray(np.asarray(x.mean) + 0.3 * away[:, None], jnp.float32))
+    first, second = (np.tensordot(weights, np.asarray(values, float) ** k, 1) for k in (1, 2))
+    got = jax.jit(sn.propagate(f, covariance))(x)
+    chex.assert_trees_all_close(got.mean, jnp.float32(first), rtol=1e-5, atol=1e-5)
+    chex.assert_trees_all_close(got.var, jnp.float32(second - first**2), rtol=1e-4, atol=1e-5)
+
+
+def test_many_steps_of_one_function_are_traced_in_no_time():
+    def f(x):
+        for _ in range(40):  # 4 to the 40th applications, if each part were applied anew
+            x = x - (x * x - 1) / (2 * x * x + 1)
+        return x
+
+    got = sn.propagate(f)(sn.Gaussian(jnp.array([2.0]), jnp.array([0.01])))
+    chex.assert_trees_all_close(got, sn.Gaussian(jnp.array([1.0]), jnp.array([0.0])), atol=1e-3)
+
+
+def test_a_chain_longer_than_the_stack_is_deep():
+    def f(x):
+        for _ in range(500):
+            x = 0.5 * jnp.sin(x) + 0.5
+        return x
+
+    seen = jax.make_jaxpr(lambda m: sn.propagate(f)(sn.Gaussian(m, jnp.ones(1))).mean)(jnp.ones(1))
+    assert seen.jaxpr.eqns

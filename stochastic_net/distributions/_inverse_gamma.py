@@ -32,8 +32,8 @@ class InverseGamma(Family):
     z).
 
     Drawn as `sn.random.inverse_gamma` does, which has no rate; the derivative in the concentration
-    is implicit, in the rate exact. Draws beyond the largest number of the dtype are that number,
-    and no longer move with the concentration.
+    is implicit, in the rate exact. Draws and derivatives beyond the largest number of the dtype are
+    (nearly) that number.
 
     Args:
       concentration: positive.
@@ -106,7 +106,7 @@ def _move(log_unit: Array, a: Array, fixed: tuple[Array, Array]) -> tuple[Array]
     fits = (unit > float(info.tiny)) & (unit < float(info.max))
     z = jnp.where(fits, 1 / jnp.where(fits, unit, 1.0), jnp.exp(-lax.stop_gradient(log_unit)))
     slope = -log_gamma_derivative(a, exponential(z, -log_unit), -log_unit)
-    most = 0.9 * float(info.max) / draw  # the derivative of the draw is finite
+    most = float(info.max * (1 - 4 * info.eps)) / draw  # the derivative of the draw is finite
     return (jnp.clip(slope, -most, most),)
 
 

@@ -22,11 +22,21 @@ def scaled_exp(scale: Array, log_x: Array, x: Array | None = None) -> Array:
     Its derivative in `scale` is e^log_x, that in `log_x` the product, and 0 where it is an end.
 
     Args:
-      x: e^log_x as it is known more exactly, where it is a normal number; it moves with `log_x`.
+      x: e^log_x as it is known more exactly, where it is a normal number; it moves with `log_x`,
+        at an end, too, so that the derivative of `log_x` has to be small enough there.
     """
-    low, high = _log_ends(log_x.dtype)
-    near = jnp.exp(jnp.clip(log_x, low, high)) if x is None else x
-    return _scaled(scale, log_x, jax.lax.stop_gradient(near))
+    if x is None:
+        still_scale, still = jax.lax.stop_gradient((scale, log_x))
+        near = jnp.exp(jnp.clip(still, *_log_ends(still.dtype)))
+        log_x = jnp.where(_is_end(_scaled(still_scale, still, near)), still, log_x)
+    else:
+        near = jax.lax.stop_gradient(x)
+    return _scaled(scale, log_x, near)
+
+
+def _is_end(x: Array) -> Array:
+    info = jnp.finfo(x.dtype)
+    return (x == float(info.tiny)) | (x == float(info.max))
 
 
 @jax.custom_jvp
@@ -43,11 +53,8 @@ def _scaled(scale: Array, log_x: Array, near: Array) -> Array:
 @_scaled.defjvp
 def _scaled_jvp(primals, tangents):
     scale, log_x, near = primals
-    info = jnp.finfo(log_x.dtype)
     product = _scaled(scale, log_x, near)
-    end = (product == float(info.tiny)) | (product == float(info.max))
-    moved = _scaled(jnp.ones_like(scale), log_x, near) * tangents[0]
-    return product, moved + jnp.where(end, 0.0, product) * tangents[1]
+    return product, _scaled(jnp.ones_like(scale), log_x, near) * tangents[0] + product * tangents[1]
 
 
 def _log_ends(dtype: DTypeLike) -> tuple[float, float]:

@@ -1,8 +1,9 @@
 """The values between the layers of a program: what an accuracy meter looks at."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from jax.extend import core
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
@@ -31,6 +32,13 @@ CALLS = (
     *(p.jit_p, p.closed_call_p, p.remat_p, p.custom_jvp_call_p, p.custom_vjp_call_p),
     checked_p,
 )
+
+
+def called(eqn: JaxprEqn) -> core.ClosedJaxpr:
+    """The program that one of `CALLS` runs."""
+    names = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+    program: Any = next(eqn.params[name] for name in names if name in eqn.params)
+    return program if isinstance(program, core.ClosedJaxpr) else core.ClosedJaxpr(program, ())
 
 
 class Watch:

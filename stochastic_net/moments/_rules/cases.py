@@ -12,6 +12,7 @@ from jax.extend.core import primitives as p
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals.precision import Moments
 from stochastic_net.moments._integrals.two_lines import Coefficients, TwoLines
+from stochastic_net.moments._program.composition import Composition, identity
 from stochastic_net.moments._program.spread import as_wide_as, is_everywhere
 from stochastic_net.moments._program.values import (
     Elementwise,
@@ -92,9 +93,10 @@ def masked(eqn: JaxprEqn, operands: list[Value]) -> Elementwise | None:
 def choice(chosen: Array, x: Elementwise, other: Any) -> Elementwise:
     """x where `chosen`, else `other`, both constants: its moments are chosen likewise."""
 
-    def function(u: Array) -> Array:
-        kept = x.function(u) if x.function else u
-        return jnp.where(chosen, kept, as_wide_as(u, jnp.asarray(other, kept.dtype)))
+    def apply(kept: Array) -> Array:
+        return jnp.where(chosen, kept, as_wide_as(kept, jnp.asarray(other, kept.dtype)))
+
+    function = Composition(apply, [x.function or identity])
 
     def closed(mean: Array, var: Array) -> Moments:
         kept, spread = x.at_moments(mean, var)

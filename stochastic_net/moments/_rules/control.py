@@ -1,17 +1,14 @@
 """Programs inside a program: calls, branches on a constant, loops."""
 
-from typing import Any
-
 import jax
 import numpy as np
 from jax import lax
-from jax.extend import core
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
 from stochastic_net.moments._program.registry import called_by, refuse, register
 from stochastic_net.moments._program.values import Value, is_random
-from stochastic_net.moments._program.watch import CALLS
+from stochastic_net.moments._program.watch import CALLS, called
 from stochastic_net.moments._rules.interpret import interpret
 from stochastic_net.moments._rules.packed import output_flags, pack, runner, settled, unpack
 from stochastic_net.moments._rules.soft_larger import log_add_exp
@@ -22,10 +19,8 @@ def call(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """What is called is interpreted too, unless it is known as a whole."""
     if known := log_add_exp(eqn, operands):
         return [known]
-    names = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-    program = next(eqn.params[name] for name in names if name in eqn.params)
     with called_by(eqn):
-        return interpret(_closed(program), operands)
+        return interpret(called(eqn), operands)
 
 
 @register("control", p.cond_p)
@@ -60,10 +55,6 @@ def loop(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         lambda state: ask([*tests, *state])[0][0], lambda state: run([*fixed, *state]), carry
     )
     return list(map(unpack, state))
-
-
-def _closed(program: Any) -> core.ClosedJaxpr:
-    return program if isinstance(program, core.ClosedJaxpr) else core.ClosedJaxpr(program, ())
 
 
 def _either(*flags: list[bool]) -> list[bool]:

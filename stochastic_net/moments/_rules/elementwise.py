@@ -5,17 +5,20 @@ operation on a line has a closed form where `CLOSED` knows one.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import core
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
 from stochastic_net._types import Array, Shape
 from stochastic_net.moments._program.breaks import breaks_of
+from stochastic_net.moments._program.composition import Composition, identity
 from stochastic_net.moments._program.registry import register
 from stochastic_net.moments._program.spread import as_wide_as, is_everywhere, number_of
 from stochastic_net.moments._program.values import (
@@ -27,6 +30,7 @@ from stochastic_net.moments._program.values import (
     is_random,
     split,
 )
+from stochastic_net.moments._program.watch import CALLS, called
 from stochastic_net.moments._rules import closed_forms
 from stochastic_net.moments._rules.bounds import clipped
 from stochastic_net.moments._rules.cases import choice, masked, question_of, select
@@ -75,6 +79,17 @@ def elementwise(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     if len(roots) > 1:
         return [independent(eqn, whole)]
     return [_named(eqn, operands, select(eqn, operands) or _compose(eqn, operands))]
+
+
+def count_elementwise(program: core.Jaxpr) -> float:
+    """How many operations a program has, if all are elementwise; else infinitely many."""
+
+    def count(eqn: JaxprEqn) -> float:
+        if eqn.primitive in ELEMENTWISE:
+            return 1
+        return count_elementwise(called(eqn).jaxpr) if eqn.primitive in CALLS else math.inf
+
+    return sum(map(count, program.eqns))
 
 
 def _named(eqn: JaxprEqn, operands: list[Value], result: Value) -> Value:
@@ -198,7 +213,8 @@ def _affine(x: Elementwise, scale: Array | float, shift: Array | float) -> Eleme
     if rest and is_at_zero(rest):
         whole = rest.function
         return Elementwise(x.line, lambda u: whole(u, jnp.zeros_like(u)), closed, x.breaks)
-    return Elementwise(x.line, lambda u: scale * inner(u) + shift, closed, x.breaks, rest=rest)
+    function = Composition(lambda y: scale * y + shift, [inner])
+    return Elementwise(x.line, function, closed, x.breaks, rest=rest)
 
 
 def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
@@ -216,14 +232,15 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
         elif eqn.primitive is p.mul_p and not any(x.function for x in randoms):
             closed = closed_forms.square
     else:
-        line = Line(randoms[0].line.root)
-        parts = [x.at if isinstance(x, Elementwise) else _constant(x) for x in operands]
+        whole = (x.line for x in randoms if x.line.is_root)
+        line = next(whole, Line(randoms[0].line.root))
+        parts = list(map(_of_root, operands))
         closed = None
     clip = clipped(eqn, operands)
     breaks = breaks_of(eqn, operands, line, parts)
     return Elementwise(
         line,
-        lambda u: apply(*(part(u) for part in parts)),
+        Composition(apply, parts),
         clip or closed,
         breaks,
         clip is not None,
@@ -234,12 +251,12 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
 
 def _of_line(x: Value) -> Callable[[Array], Array]:
     if isinstance(x, Elementwise):
-        return x.function or (lambda u: u)
-    return _constant(x)
-
-
-def _constant(x: Array) -> Callable[[Array], Array]:
+        return x.function or identity
     return lambda u: as_wide_as(u, x)
+
+
+def _of_root(x: Value) -> Callable[[Array], Array]:
+    return x.at if isinstance(x, Elementwise) and not x.line.is_root else _of_line(x)
 
 
 def _application(eqn: JaxprEqn) -> Callable[..., Array]:

@@ -1,15 +1,19 @@
 """Loops that read their inputs a step at a time."""
 
 from functools import partial
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
 
-from stochastic_net.moments._program.registry import register
+from stochastic_net.moments._program.registry import called_by, register
 from stochastic_net.moments._program.tape import tape
-from stochastic_net.moments._program.values import Value
+from stochastic_net.moments._program.values import Value, gaussian, is_random, moments
+from stochastic_net.moments._rules.elementwise import count_elementwise
+from stochastic_net.moments._rules.interpret import interpret
 from stochastic_net.moments._rules.packed import (
     Packed,
     output_flags,
@@ -19,6 +23,8 @@ from stochastic_net.moments._rules.packed import (
     unpack,
 )
 
+_LONGEST = 128  # operations that are written out
+
 
 @register("control", p.scan_p)
 def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
@@ -26,6 +32,8 @@ def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     consts, carried = _counts(eqn)
     program = eqn.params["jaxpr"]
     fixed, carry, xs = operands[:consts], operands[consts:][:carried], operands[consts + carried :]
+    if _is_one_function(eqn, xs):
+        return _written_out(eqn, fixed, carry, xs)
     steps = [list(map(pack, values)) for values in (fixed, carry, xs)]
     one = list(map(_one_of, steps[2]))
     outside = tape.get()
@@ -49,6 +57,35 @@ def scan(eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     else:
         state, ys = lax.scan(partial(step, None), state, steps[2], **how)
     return list(map(unpack, [*state, *ys]))
+
+
+def _is_one_function(eqn: JaxprEqn, xs: list[Value]) -> bool:
+    """Whether the carry stays a function of its start, element by element, and not a long one."""
+    operations = eqn.params["length"] * count_elementwise(eqn.params["jaxpr"].jaxpr)
+    return 0 < operations <= _LONGEST and not any(map(is_random, xs))
+
+
+def _written_out(
+    eqn: JaxprEqn, fixed: list[Value], carry: list[Value], xs: list[Any]
+) -> list[Value]:
+    """The same without a loop: Horner's scheme is a polynomial in one x, not in its last value."""
+    places = range(eqn.params["length"])
+    ys: list[list[Value]] = []
+    for place in reversed(places) if eqn.params["reverse"] else places:
+        with called_by(eqn):
+            outputs = interpret(eqn.params["jaxpr"], [*fixed, *carry, *(x[place] for x in xs)])
+        carry = outputs[: len(carry)]
+        ys.append(outputs[len(carry) :])
+    if eqn.params["reverse"]:
+        ys.reverse()
+    return [*carry, *map(_stacked, zip(*ys, strict=True))]
+
+
+def _stacked(steps: tuple[Any, ...]) -> Value:
+    if not any(map(is_random, steps)):
+        return jnp.stack(steps)
+    means, variances = zip(*map(moments, steps), strict=True)
+    return gaussian(jnp.stack(means), jnp.stack(variances))
 
 
 def _one_of(x: Packed) -> tuple[jax.ShapeDtypeStruct, ...]:
