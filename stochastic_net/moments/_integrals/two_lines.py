@@ -51,7 +51,7 @@ def _moments(
         return more * up, more * more * up_var
     above, below = positive_part(mean, var), positive_part(-mean, var)
     x = standard(mean, var)
-    line_var = slope * slope * var + more * more * up_var + jump * jump * above * below
+    line_var = slope * slope * var + more * more * up_var + (jump * above) * (jump * below)
     cross = slope * more * var * above + slope * jump * x.scale * x.density
     return slope * mean + intercept + more * up + jump * above, (
         line_var + 2 * (cross + more * jump * up * below)

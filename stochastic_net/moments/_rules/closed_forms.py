@@ -1,5 +1,6 @@
 """Closed forms of one elementwise operation on a Gaussian."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +12,15 @@ from jax import lax
 from stochastic_net._types import Array
 from stochastic_net.moments._integrals import kink
 from stochastic_net.moments._integrals.precision import Form, Moments
-from stochastic_net.moments._integrals.quadrature import expectation
+from stochastic_net.moments._integrals.quadrature import Function, expectation
 from stochastic_net.moments._integrals.tanh import hyperbolic_tangent
+from stochastic_net.moments._program.values import Value, is_random
 
-# from an equation's parameters and its constant operands
-Find = Callable[[dict[str, Any], list[Array]], Form | None]
+# from an equation's parameters and its operands, of which one is random
+Find = Callable[[dict[str, Any], list[Value]], Form | None]
 
 
+_FARTHEST = 14.0  # deviations that a quadrature may look at
 _LEGENDRE = np.polynomial.legendre.leggauss(24)
 
 
@@ -30,6 +33,11 @@ def exponential(mean: Array, var: Array) -> Moments:
     """e^X: log-normal."""
     out = jnp.exp(mean + var / 2)
     return out, out * out * jnp.expm1(var)
+
+
+def exponential_less_one(mean: Array, var: Array) -> Moments:
+    """e^X - 1."""
+    return jnp.expm1(mean + var / 2), exponential(mean, var)[1]
 
 
 def wave(own: Callable[[Array], Array], other: Callable[[Array], Array]) -> Form:
@@ -112,16 +120,48 @@ def logarithm(mean: Array, var: Array) -> Moments:
     return jnp.log(mean) - growth / 2, growth
 
 
+def positive(function: Function, edge: float, beyond: Form) -> Form:
+    """function(X) for X - edge > 0: as a log-normal where it may pass the edge, else as it is."""
+
+    def closed(mean: Array, var: Array) -> Moments:
+        inside = mean - edge > _FARTHEST * jnp.sqrt(var)
+        near = expectation(
+            function, jnp.where(inside, mean, 1 + edge), jnp.where(inside, var, 1e-4)
+        )
+        far = beyond(jnp.where(inside, 1 + edge, mean) - edge, var)
+        return jnp.where(inside, near[0], far[0]), jnp.where(inside, near[1], far[1])
+
+    return closed
+
+
 def whole_power(exponent: int) -> Form | None:
-    """X^n: exact for n = 2 and 3, by quadrature for larger ones."""
-    exact = {2: square, 3: cube}
-    return exact.get(exponent, power(exponent) if exponent < 0 else None)
+    """X^n, by sums whose terms have one sign, up to 30, where float32 has the weights.
 
+    With M_j = E X^j = m M_(j-1) + (j - 1) v M_(j-2),
 
-def cube(mean: Array, var: Array) -> Moments:
-    """X^3."""
-    m2 = mean * mean
-    return mean * (m2 + 3 * var), var * (9 * m2 * m2 + var * (36 * m2 + 15 * var))
+      Var X^n = sum_(k=1)^n v^k / k! (n! / (n - k)! M_(n-k))^2,
+
+    the squares of its coefficients on the Hermite polynomials.
+    """
+    if exponent < 0:
+        return power(exponent)
+    if exponent == 2:
+        return square
+    if exponent > 30:
+        return None
+
+    def closed(mean: Array, var: Array) -> Moments:
+        size = jnp.abs(mean)
+        raw = [jnp.ones_like(mean), size]
+        for j in range(2, exponent + 1):
+            raw.append(size * raw[-1] + (j - 1) * var * raw[-2])
+        spread = jnp.zeros_like(var)
+        for k in range(1, exponent + 1):
+            weight = math.perm(exponent, k) ** 2 / math.factorial(k)
+            spread += weight * var**k * jnp.square(raw[exponent - k])
+        return (jnp.sign(mean) if exponent % 2 else 1) * raw[exponent], spread
+
+    return closed
 
 
 def moved(closed: Form, scale: Array | float, shift: Array | float) -> Form:
@@ -135,13 +175,22 @@ def moved(closed: Form, scale: Array | float, shift: Array | float) -> Form:
     return form
 
 
-def _over(constants: list[Array]) -> Form:
+def _over(_: dict[str, Any], operands: list[Any]) -> Form:
     """c / X."""
-    return moved(power(-1.0), constants[0], 0.0)
+    return moved(power(-1.0), operands[0], 0.0)
+
+
+def _to_the(_: dict[str, Any], operands: list[Any]) -> Form | None:
+    """X^c for one number c that is known and no integer."""
+    exponent = operands[1]
+    if is_random(exponent) or isinstance(exponent, jax.core.Tracer) or np.ndim(exponent):
+        return None
+    c = float(exponent)
+    return positive(lambda u: u**c, 0.0, power(c)) if c % 1 else None
 
 
 def _always(form: Form) -> Find:
-    return lambda params, constants: form
+    return lambda params, operands: form
 
 
 CLOSED: dict[str, Find] = {
@@ -150,10 +199,13 @@ CLOSED: dict[str, Find] = {
     "cosh": _always(hyperbolic(jnp.cosh, 1.0)),
     "erf": _always(error_function),
     "exp": _always(exponential),
-    "div": lambda _, constants: _over(constants),
+    "expm1": _always(exponential_less_one),
+    "div": _over,
     "integer_pow": lambda params, _: whole_power(params["y"]),
     "log": _always(logarithm),
+    "log1p": _always(positive(jnp.log1p, -1.0, logarithm)),
     "logistic": _always(logistic),
+    "pow": _to_the,
     "rsqrt": _always(power(-0.5)),
     "sign": _always(step),
     "sin": _always(wave(jnp.sin, jnp.cos)),

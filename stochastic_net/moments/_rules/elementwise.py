@@ -212,14 +212,14 @@ def _affine(x: Elementwise, scale: Array | float, shift: Array | float) -> Eleme
     rest = x.rest and moved(x.rest, scale, shift)
     if rest and is_at_zero(rest):
         whole = rest.function
-        return Elementwise(x.line, lambda u: whole(u, jnp.zeros_like(u)), closed, x.breaks)
+        return Elementwise(x.line, lambda u: whole(u, jnp.zeros_like(u)), breaks=x.breaks)
     function = Composition(lambda y: scale * y + shift, [inner])
     return Elementwise(x.line, function, closed, x.breaks, rest=rest)
 
 
 def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
     """One function of the line that all operands are functions of, else of their root."""
-    randoms, constants = split(operands)
+    randoms, _ = split(operands)
     lines = {id(x.line): x.line for x in randoms}
     apply = _application(eqn)
     if len(lines) == 1:
@@ -228,7 +228,7 @@ def _compose(eqn: JaxprEqn, operands: list[Value]) -> Elementwise:
         closed = None
         if len(randoms) == 1 and randoms[0].function is None:
             find = closed_forms.CLOSED.get(eqn.primitive.name)
-            closed = find(eqn.params, constants) if find else None
+            closed = find(eqn.params, operands) if find else None
         elif eqn.primitive is p.mul_p and not any(x.function for x in randoms):
             closed = closed_forms.square
     else:
