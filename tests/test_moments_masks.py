@@ -153,3 +153,42 @@ def test_masked_attention_of_flax():
     z = jax.vmap(lambda x: attention(x, mask=mask))(x.sample(jax.random.key(0), (4_000,)))
     assert (abs(got.mean - z.mean(0)) < 0.4 * z.std(0)).all()
     assert (jnp.sqrt(got.var) / z.std(0) < 2).all()
+
+
+WEIGHTS = np.array([[0.5, 1.0], [1.0, -0.3]], np.float32)
+GATES = {
+    "kept or 0": lambda x, y: jnp.where(y @ WEIGHTS > 0.2, x, 0.0),
+    "either": lambda x, y: jnp.where(y @ WEIGHTS <= 0.2, x, jnp.sin(x[::-1])),
+    "where it is large": lambda x, y: jnp.where(jnp.abs(y @ WEIGHTS) > 1, 1.0, x),
+    "both ways": lambda x, y: jnp.where(jnp.logical_and(y > 0, y < 1), x, -2 * x),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "covariance"),
+    [*((name, "adjoint") for name in GATES), ("kept or 0", "diagonal"), ("kept or 0", "full")],
+)
+def test_a_gate_that_another_value_opens(name, covariance):
+    x = sn.Gaussian(jnp.array([1.0, -2.0]), jnp.array([0.5, 1.0]))
+    y = sn.Gaussian(jnp.array([0.3, 0.1]), jnp.array([1.0, 0.4]))
+    got = jax.jit(sn.propagate(GATES[name], covariance))(x, y)
+    one, two = (z.sample(jax.random.key(i), (400_000,)) for i, z in enumerate((x, y)))
+    draws = np.asarray(jax.vmap(GATES[name])(one, two), float)
+    error = draws.std(0) / np.sqrt(len(draws))
+    assert (abs(got.mean - draws.mean(0)) < 5 * error).all()
+    np.testing.assert_allclose(got.var, draws.var(0), rtol=0.01)
+
+
+@pytest.mark.relaxed
+def test_a_gate_moves_with_what_opens_it():
+    with jax.enable_x64(True):
+        x, y = (sn.Gaussian(jnp.array([m, 0.4]), jnp.array([0.5, v])) for m, v in ((1, 1), (-2, 2)))
+        run = lambda m: sn.propagate(GATES["kept or 0"])(x, sn.Gaussian(m, y.var))  # noqa: E731
+        total = jax.jit(lambda m: sum(leaf.sum() for leaf in jax.tree.leaves(run(m))))
+        chex.assert_numerical_grads(total, (y.mean,), order=1, atol=1e-6)
+
+
+def test_a_gate_that_its_own_case_opens_beside_another_is_refused():
+    x = sn.Gaussian(jnp.ones(2), jnp.ones(2))
+    with pytest.raises(sn.moments.NoRule, match="different random values"):
+        sn.propagate(lambda x, y: jnp.where(x > 0, x, y))(x, x)

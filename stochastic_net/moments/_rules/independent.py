@@ -7,6 +7,7 @@ from stochastic_net._types import Shape
 from stochastic_net.moments._program.registry import refuse
 from stochastic_net.moments._program.values import Value, gaussian, is_random, moments, origin
 from stochastic_net.moments._rules import closed_forms
+from stochastic_net.moments._rules.gate import gate
 from stochastic_net.moments._rules.larger import larger
 from stochastic_net.moments._rules.origins import (
     Centred,
@@ -40,6 +41,8 @@ def _moments_of(eqn: JaxprEqn, operands: list[Value]) -> Value:
             eqn.primitive.bind(operands[0], *cases, **eqn.params) for cases in (means, variances)
         )
         return gaussian(*chosen)
+    if gated := gate(eqn, operands):
+        return gaussian(*gated)
     if len(operands) != 2:
         return refuse(eqn, "its operands are different random values")
     x, y = operands
