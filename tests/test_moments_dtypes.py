@@ -62,21 +62,30 @@ CASES = {
 }
 
 
-@pytest.mark.relaxed
-@pytest.mark.parametrize("covariance", ["diagonal", "adjoint"])
-@pytest.mark.parametrize("name", CASES)
-def test_in_16_bits_as_in_32(name, covariance):
+def assert_is_as_in_32(name, covariance):
     mixed, alone = CASES[name]
     want = jax.jit(sn.propagate(alone, covariance))(pair())
-    run = sn.propagate(mixed, covariance)
-    got = jax.jit(run)(pair("bfloat16"))
+    got = jax.jit(sn.propagate(mixed, covariance))(pair("bfloat16"))
     assert got.mean.dtype == jax.eval_shape(mixed, pair("bfloat16").mean).dtype
     typical = jnp.sqrt(want.var).mean()
     assert jnp.abs(wide(got.mean) - want.mean).max() < 0.02 * jnp.maximum(typical, 1)
     chex.assert_trees_all_close(wide(got.var), want.var, rtol=0.06, atol=1e-3 * typical**2)
+    return got
+
+
+@pytest.mark.relaxed
+@pytest.mark.parametrize("name", CASES)
+def test_in_16_bits_as_in_32(name):
+    got, run = assert_is_as_in_32(name, "diagonal"), sn.propagate(CASES[name][0])
     chex.assert_trees_all_close(run(pair("bfloat16")), got, rtol=0.02, atol=1e-2)
     each = jax.vmap(run)(jax.tree.map(lambda a: a[:, None], pair("bfloat16")))
     chex.assert_trees_all_close(jax.tree.map(lambda a: a[:, 0], each), got, rtol=0.02, atol=1e-2)
+
+
+@pytest.mark.relaxed
+@pytest.mark.parametrize("name", ["layer norm", "residual", "standardize"])
+def test_its_covariances_too(name):
+    assert_is_as_in_32(name, "adjoint")
 
 
 BACK = {
