@@ -14,6 +14,7 @@ from _families import LARGEST, TINY
 import stochastic_net as sn
 import stochastic_net.distributions as d
 
+pytestmark = pytest.mark.law
 DRAWS = 20_000
 LIMIT = 5.5 / math.sqrt(DRAWS)  # of a share of draws, for a deviation of 1
 

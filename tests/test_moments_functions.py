@@ -130,6 +130,7 @@ def test_functions_of_one_gaussian(name):
     assert np.max(abs(np.sqrt(got.var) - truth_std) / scale) < 2 * tolerance
 
 
+@pytest.mark.law
 def test_tails_are_right_in_relative_terms():
     """Logistic, tanh and erf far below 1e-7 and as near to 1: what is left of it, in float64."""
     mean, std = np.array([21.0, 6.0, 200.0, 3.0]), np.array([2.5, 0.5, 22.0, 0.3])
@@ -152,6 +153,7 @@ def test_tails_are_right_in_relative_terms():
             assert relative(got.var, var) < 2e-5
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("f", [jax.nn.sigmoid, jnp.tanh, jax.nn.softplus, jax.nn.silu])
 def test_a_variance_has_its_digits_where_the_function_hardly_varies(f):
     mean, std = single(RNG.uniform(-1, 5, 40)), single(np.geomspace(1e-4, 0.5, 40))
@@ -159,6 +161,7 @@ def test_a_variance_has_its_digits_where_the_function_hardly_varies(f):
     assert relative(got.var, dense(f, mean, np.sqrt((std * std).astype(float)))[1]) < 2e-5
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("std", [0.5, 4.0])
 def test_a_jump_that_had_to_be_looked_for_moves_with_its_threshold(std):
     def share(threshold, mean, var):
@@ -173,6 +176,7 @@ def test_a_jump_that_had_to_be_looked_for_moves_with_its_threshold(std):
     np.testing.assert_allclose(got, truth, rtol=1e-5)
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("f", [jnp.exp, jnp.sin, jnp.cos, jnp.sinh, jnp.cosh])
 def test_exponentials_and_waves(f):
     mean, std = single(RNG.normal(size=30) * 3), single(10 ** RNG.uniform(-3, 0.3, 30))
@@ -183,6 +187,7 @@ def test_exponentials_and_waves(f):
     assert relative(got.var, truth_var) < 1e-5
 
 
+@pytest.mark.law
 @pytest.mark.parametrize(("f", "sign"), [(jnp.sinh, -1), (jnp.cosh, 1)])
 def test_hyperbolic_functions_of_wide_gaussians(f, sign):
     """Most of the variance is twice the variance away from the mean."""
@@ -192,6 +197,7 @@ def test_hyperbolic_functions_of_wide_gaussians(f, sign):
     chex.assert_trees_all_close((got.mean, got.var), tuple(map(jnp.float32, truth)), rtol=1e-5)
 
 
+@pytest.mark.law
 def test_the_gradient_is_that_of_the_integral():
     mean, std = one_gaussian()
     for f in (jnp.tanh, jax.nn.silu):
@@ -203,6 +209,7 @@ def test_the_gradient_is_that_of_the_integral():
         chex.assert_tree_all_finite(slopes.var)
 
 
+@pytest.mark.law
 def test_a_rule_of_few_nodes_is_taken_for_what_is_smooth_and_known():
     known = {name: rule_for(f, (), jnp.float32) for name, (f, _) in FUNCTIONS.items()}
     assert all(known[name].reach >= 0.5 for name in ("tanh", "logistic", "silu", "gelu", "mish"))
@@ -212,6 +219,7 @@ def test_a_rule_of_few_nodes_is_taken_for_what_is_smooth_and_known():
     assert len(unknown(1.0).out_avals) == 1
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("widest", [0.4, 4.0])
 def test_few_nodes_and_many_agree_and_so_do_their_derivatives(widest):
     """A constant that is not known while tracing takes the many nodes."""
@@ -233,6 +241,7 @@ def test_few_nodes_and_many_agree_and_so_do_their_derivatives(widest):
     chex.assert_trees_all_close(few, many, rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.law
 def test_wide_elements_among_many_are_what_they_are_alone():
     """They are looked for tile by tile; what is no number harms nobody else."""
     rng = np.random.default_rng(0)
@@ -247,6 +256,7 @@ def test_wide_elements_among_many_are_what_they_are_alone():
         assert jnp.isnan(both.mean).sum() == 1
 
 
+@pytest.mark.law
 def test_functions_that_differ_in_a_digit_are_not_taken_for_one_another():
     x = sn.Gaussian(jnp.ones(3), jnp.full(3, 0.1))
     one, two = (sn.propagate(lambda x, a=a: x * jax.nn.sigmoid(a * x))(x) for a in (1.0, 1.0001))
@@ -261,6 +271,7 @@ SINGULAR = {
 }
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("name", SINGULAR)
 def test_derivatives_where_the_slope_is_infinite(name):
     """By the scores, for a node may lie where the slope is infinite."""
@@ -287,6 +298,7 @@ POSITIVE = {
 }
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("name", POSITIVE)
 def test_functions_of_what_is_positive(name):
     f, edge = POSITIVE[name]
@@ -306,6 +318,7 @@ def test_functions_of_what_is_positive(name):
     chex.assert_tree_all_finite(slope)
 
 
+@pytest.mark.law
 def test_norms_and_pooling_by_a_power_are_finite():
     x = sn.Gaussian(jnp.linspace(-1, 2, 12).reshape(3, 4), jnp.full((3, 4), 0.2))
     draws = x.sample(jax.random.key(0), (100_000,))
@@ -319,6 +332,7 @@ def test_norms_and_pooling_by_a_power_are_finite():
         assert close[1:].all()  # of the first three of four are clipped
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("power", [3, 4, 5, 7, 10, 20, 30])
 def test_whole_powers_at_every_width(power):
     mean, var = np.array([-2, 0, 1, 3, 0.1]), np.array([0.25, 0.25, 4, 1e-4, 1e-2])
@@ -346,6 +360,7 @@ def moment(order, var):
     return 0.0 if order % 2 else var ** (order / 2) * special.factorial2(order - 1)
 
 
+@pytest.mark.law
 @pytest.mark.parametrize("f", [lambda x: 1 + jnp.tanh(x), lambda x: 1 + jnp.expm1(x)])
 def test_what_is_left_of_a_limit_has_its_digits(f):
     x = sn.Gaussian(single([-10.0, -3.0, 0.0]), single(np.full(3, 0.25)))
@@ -353,6 +368,7 @@ def test_what_is_left_of_a_limit_has_its_digits(f):
     chex.assert_trees_all_close((got.mean, got.var), jax.tree.map(jnp.float32, truth), rtol=2e-6)
 
 
+@pytest.mark.law
 def test_expm1_of_a_wide_gaussian():
     x = sn.Gaussian(single([-2.0, 0.0, 1e-3]), single([9.0, 9.0, 1e-8]))
     got = jax.jit(sn.propagate(jnp.expm1))(x)
