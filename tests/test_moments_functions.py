@@ -332,6 +332,35 @@ def test_norms_and_pooling_by_a_power_are_finite():
         assert close[1:].all()  # of the first three of four are clipped
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: jnp.log2(x) * x,
+        lambda x: jnp.polyval(jnp.array([2.0, -1.0, 0.5, 3.0], x.dtype), x - 6),
+        lambda x: jnp.polyval(jnp.arange(-4.0, 5.0, dtype=x.dtype), 0.1 * x),
+        jax.grad(lambda x: jnp.tanh(x - 6).sum()),
+    ],
+    ids=["x log2", "polynomial", "of degree 8", "derivative of tanh"],
+)
+def test_what_a_newer_jax_has_operations_of_its_own_for(f):
+    x = sn.Gaussian(single([5.0, 6.0, 8.0]), single([0.01, 0.04, 0.09]))
+    got, truth = jax.jit(sn.propagate(f))(x), dense(f, x.mean, np.sqrt(x.var))
+    chex.assert_trees_all_close((got.mean, got.var), jax.tree.map(jnp.float32, truth), rtol=1e-5)
+    two, e = (jax.jit(sn.propagate(log))(x) for log in (jnp.log2, jnp.log))
+    np.testing.assert_allclose(two.mean * np.log(2), e.mean, rtol=1e-6)
+    np.testing.assert_allclose(two.var * np.log(2) ** 2, e.var, rtol=1e-6)
+
+
+@pytest.mark.law
+@pytest.mark.parametrize("degree", [5, 8, 10])
+def test_polynomials_of_narrow_gaussians(degree):
+    """Most of the variance is from four deviations away, where ten nodes are not."""
+    f = lambda x: x**degree - 0.3 * x  # noqa: E731
+    x = sn.Gaussian(single(np.full(4, 0.0)), single([0.01, 0.06, 0.25, 1.0]))
+    got, truth = jax.jit(sn.propagate(f))(x), dense(f, x.mean, np.sqrt(x.var))
+    np.testing.assert_allclose(np.sqrt(got.var), np.sqrt(truth[1]), rtol=1e-3)
+
+
 @pytest.mark.law
 @pytest.mark.parametrize("power", [3, 4, 5, 7, 10, 20, 30])
 def test_whole_powers_at_every_width(power):

@@ -29,7 +29,8 @@ _DEVIATIONS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5)  # th
 _FIRST = 2  # of them; those before are for who fails it, as far from 0 they are rounded
 _FAR = 40.0  # as far as they are tried
 _ERROR = 2e-6  # in units of the second moment's root
-_FLOOR = 1e-7  # and of the largest value near 0
+_FLOOR = 1e-7  # and of the largest value near 0, which for what grows like a line is no more than
+_LINE = 14.0  # that many times the largest within 1
 _ROW = 2039  # numbers that a function is asked for at once; no array of a network is as long
 
 Nodes = tuple[np.ndarray, np.ndarray]  # in deviations, and weights that sum to one
@@ -80,7 +81,8 @@ def rule_for(function: Function, breaks: tuple[ArrayLike, ...], dtype: DTypeLike
         _moments(x.reshape(u.shape), weights)
         for u, x, (_, weights) in zip(_TRIALS, tried, itertools.cycle(_RULES), strict=False)
     ]
-    floor, best = _FLOOR * np.abs(near).max(), None
+    within, largest = (np.abs(x).max() for x in (near[np.abs(_NEAR) <= 1], near))
+    floor, best = _FLOOR * min(largest, _LINE * within), None
     for index, nodes in enumerate(_RULES[:-1]):
         reach = _reach(found[index :: len(_RULES)], found[len(_COUNTS) :: len(_RULES)], floor)
         best = Rule(nodes, reach, tails_of(away, reach)) if reach > 0 else best

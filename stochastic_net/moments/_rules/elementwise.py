@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.extend import core
 from jax.extend.core import JaxprEqn
 from jax.extend.core import primitives as p
@@ -39,6 +40,7 @@ from stochastic_net.moments._rules.limits import is_at_zero, moved, rest_of
 from stochastic_net.moments._rules.origins import is_never_less, sum_of_exponentials, widen
 from stochastic_net.moments._rules.softmax import LogSumExp
 
+_NEWER = ("log2_p", "one_minus_square_p", "polynomial_p")  # since JAX 0.12
 ELEMENTWISE = (
     *(p.abs_p, p.acos_p, p.acosh_p, p.add_p, p.and_p, p.asin_p, p.asinh_p, p.atan2_p, p.atan_p),
     *(p.bessel_i0e_p, p.bessel_i1e_p, p.igamma_p, p.igammac_p, p.polygamma_p, p.zeta_p),
@@ -59,6 +61,7 @@ ELEMENTWISE = (
     *(p.lt_p, p.max_p, p.min_p, p.mul_p, p.ne_p, p.neg_p, p.not_p, p.or_p, p.pow_p),
     *(p.rem_p, p.round_p, p.rsqrt_p, p.select_n_p, p.sign_p, p.sin_p, p.sinh_p, p.sqrt_p),
     *(p.square_p, p.sub_p, p.tan_p, p.tanh_p, p.xor_p, p.convert_element_type_p),
+    *(getattr(lax, name) for name in _NEWER if hasattr(lax, name)),
 )
 
 
