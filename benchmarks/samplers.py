@@ -5,6 +5,8 @@ set) in float32, its parameters log-normal with deviation 2 (Dirichlet: rows of 
 the draw; "draw + gradient" also sums it and differentiates by every shape parameter. NumPy has no
 gradients, PyTorch none for von Mises and no truncated normal; a sampler that JAX lacks (von Mises)
 has no row there. The limit is the time to read the parameters and write the results once.
+
+With SAMPLERS_DEVICES=8 JAX has so many devices of the host, and each a part of every parameter.
 """
 
 import argparse
@@ -16,8 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _harness import Contender, Job, jax_job, main, torch_device, torch_job, wanted
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as Partition
 
 import stochastic_net as sn
+
+DEVICES = int(os.environ.get("SAMPLERS_DEVICES", "1"))
+jax.config.update("jax_num_cpu_devices", DEVICES)
 
 # name: how many parameters
 DISTRIBUTIONS = {
@@ -49,6 +56,13 @@ def parameters(name: str) -> list[np.ndarray]:
     return [a.reshape(-1, 10) for a in arrays] if name == "dirichlet" else arrays
 
 
+def spread(array: np.ndarray) -> jax.Array:
+    """The array on the devices, a part of its rows on each."""
+    if DEVICES == 1:
+        return jnp.asarray(array)
+    return jax.device_put(array, NamedSharding(jax.make_mesh((DEVICES,), ("x",)), Partition("x")))
+
+
 def tasks(name: str) -> tuple[str, str]:
     return f"{name}: draw", f"{name}: draw + gradient"
 
@@ -57,7 +71,7 @@ def jax_jobs(samplers: dict[str, Callable], options: argparse.Namespace) -> dict
     """The two tasks of each sampler (key, *parameters) -> draw, or those that are wanted."""
     jobs, key = {}, jax.random.key(0, impl=options.key_impl)
     for name, sampler in samplers.items():
-        arguments = [jnp.asarray(p) for p in parameters(name)]
+        arguments = list(map(spread, parameters(name)))
         total = lambda key, *p, sampler=sampler: sampler(key, *p).sum()  # noqa: E731
         by = tuple(range(1, len(arguments) + 1))
         runs = (sampler, jax.value_and_grad(total, by))

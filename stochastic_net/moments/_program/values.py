@@ -9,6 +9,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
+from weakref import WeakValueDictionary
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +29,8 @@ class Root:
     """A Gaussian for every element; its identity is that of its noise.
 
     `origin` is one of `_rules.origins`: what a rule further on may want to know. One that has
-    arrays has a `then`, that moves them. `kin` are those of the same noise, by how they were
-    repeated and in which dtype.
+    arrays has a `then`, that moves them. `kin` are those of the same noise that are in use, by how
+    they were repeated and in which dtype.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Root:
     ) -> None:
         self.origin, self._mean, self._var = origin, mean, var
         self.how: tuple[Hashable, ...] = ()
-        self.kin: dict[tuple, Root] = {}
+        self.kin = WeakValueDictionary[tuple, Root]()
 
     @property
     def mean(self) -> Array:
@@ -79,10 +80,11 @@ class Root:
 
     def _kin(self, make: Callable[[], "Root"], how: tuple, dtype: np.dtype) -> "Root":
         self.kin.setdefault((self.how, self.like.dtype), self)
-        if (how, dtype) not in self.kin:
-            self.kin[how, dtype] = new = make()
-            new.how, new.kin = how, self.kin
-        return self.kin[how, dtype]
+        found = self.kin.get((how, dtype))
+        if found is None:
+            self.kin[how, dtype] = found = make()
+            found.how, found.kin = how, self.kin
+        return found
 
     def _moved(self, apply: Callable[[Array], Array]) -> object:
         then = getattr(self.origin, "then", None)
@@ -96,7 +98,7 @@ class Later(Root):
         self, moments: Callable[[], Moments], like: jax.ShapeDtypeStruct, origin: object = None
     ) -> None:
         self.origin, self._of, self._like, self._asking = origin, moments, like, asking.get()
-        self.how, self.kin = (), {}
+        self.how, self.kin = (), WeakValueDictionary()
 
     @functools.cached_property
     def _moments(self) -> Moments:
