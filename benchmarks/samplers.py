@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from _harness import Contender, Job, jax_job, main, torch_device, torch_job, wanted
-from jax.sharding import NamedSharding
+from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as Partition
 
 import stochastic_net as sn
@@ -60,7 +60,8 @@ def spread(array: np.ndarray) -> jax.Array:
     """The array on the devices, a part of its rows on each."""
     if DEVICES == 1:
         return jnp.asarray(array)
-    return jax.device_put(array, NamedSharding(jax.make_mesh((DEVICES,), ("x",)), Partition("x")))
+    mesh = jax.make_mesh((DEVICES,), ("x",), axis_types=(AxisType.Auto,))
+    return jax.device_put(array, NamedSharding(mesh, Partition("x")))
 
 
 def tasks(name: str) -> tuple[str, str]:
